@@ -1,0 +1,80 @@
+"""Everything derived from the data and the machine, in voxels and millimetres: plan.json."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from delineate.labels import Labels
+
+__all__ = ["Network", "Normalisation", "Plan", "read_plan", "write_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """How the intensities of one channel become numbers near zero."""
+
+    kind: str
+    """'zscore' by the case's own mean and deviation, 'ct' by the data set's clipped figures, 'scale' from
+    0..255 to 0..1, or 'none'."""
+    mean: float = 0.0
+    deviation: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+    """'ct' clips to low..high, then subtracts mean and divides by deviation."""
+    nonzero: bool = False
+    """'zscore' uses only voxels that are not zero, and leaves the zeros zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The topology of a U-Net, one entry per resolution stage, finest first."""
+
+    features: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+    """Stride on entering each stage; the first is all ones."""
+    kernels: tuple[tuple[int, ...], ...]
+    convolutions: tuple[int, ...]
+    """Convolutions per encoder stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the data and the machine ask for. Array order is canonical RAS+ (i, j[, k]) throughout."""
+
+    channels: tuple[str, ...]
+    labels: Labels
+    spacing: tuple[float, ...]
+    """mm: every case is resampled to it."""
+    shape: tuple[int, ...]
+    """Median shape in voxels at that spacing."""
+    crop_nonzero: bool
+    """Whether the empty border of each case is cut away before anything else."""
+    normalisation: tuple[Normalisation, ...]
+    """One per channel."""
+    separate_axis: int | None
+    """The axis that is resampled on its own, by nearest neighbour, because its voxels are long."""
+    patch: tuple[int, ...]
+    """Voxels, divisible by the network's total stride; 1 on the slice axis of a 2-D network."""
+    batch_size: int
+    network: Network
+    memory_gb: float
+    """Measured peak of one training step, in GB."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why each figure is what it is, in one sentence, by field name."""
+
+    @property
+    def slice_axis(self) -> int | None:
+        """The axis that a 2-D network walks along in volumes; None where network and data agree."""
+        network_dims = len(self.network.strides[0])
+        if network_dims == len(self.patch):
+            return None
+        return self.patch.index(1)
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Save the plan as short, readable JSON; a reason stands beside each choice."""
+    raise NotImplementedError
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan, edited by hand or not; what is wrong with it is a PlanError with the key's name."""
+    raise NotImplementedError
