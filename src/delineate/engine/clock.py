@@ -1,0 +1,48 @@
+"""How far a training has come, from 0 to 1: by optimiser steps, or by wall-clock time."""
+
+import time
+from dataclasses import dataclass, field
+
+__all__ = ["Clock"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Clock:
+    """Progress towards a budget of steps or of seconds; everything scheduled reads it.
+
+    A budget in seconds counts all that happens between `start` and the end, validations included.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    step: int = 0
+    """Optimiser steps done."""
+    reserve: float = 0.0
+    """Seconds to keep back for what must still happen after the last step."""
+    _started: float = field(default=0.0)
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise ValueError("a clock needs a budget of steps or of seconds, and only one of them")
+
+    def start(self, elapsed: float = 0.0) -> None:
+        """Begin to count, as if `elapsed` seconds had already passed."""
+        self._started = time.monotonic() - elapsed
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def progress(self) -> float:
+        """The share of the budget that is used, at most 1."""
+        if self.steps is not None:
+            return min(1.0, self.step / self.steps)
+        assert self.seconds is not None
+        return min(1.0, self.elapsed / max(self.seconds - self.reserve, 1e-9))
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is used up."""
+        return self.progress >= 1.0

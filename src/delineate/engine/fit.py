@@ -1,0 +1,50 @@
+"""Run a task on a Lightning Trainer until its clock says that the budget is used up."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Sequence
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers.logger import Logger
+
+from delineate.contracts import Batch
+from delineate.engine.hardware import Precision, keep_freed_memory, lightning_precision
+from delineate.engine.task import Task
+
+__all__ = ["fit"]
+
+
+def fit(
+    task: Task,
+    batches: Iterable[Batch],
+    *,
+    device: str,
+    precision: Precision,
+    callbacks: Sequence[Callback],
+    logger: Logger,
+    clip: float,
+) -> None:
+    """Train `task` on `batches`, which may be endless: the clock of the task ends the training."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    keep_freed_memory()
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True
+    trainer = Trainer(
+        accelerator="gpu" if device == "cuda" else device,
+        devices=1,
+        precision=lightning_precision(precision),  # type: ignore[arg-type] # a plain str there
+        max_epochs=1,
+        callbacks=list(callbacks),
+        logger=logger,
+        gradient_clip_val=clip,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    with warnings.catch_warnings():
+        # Lightning advises more loader workers whatever the loader does; ours are planned.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        trainer.fit(task, batches)  # type: ignore[arg-type] # any iterable is a loader

@@ -1,0 +1,49 @@
+"""What the machine does best: device, precision, and an allocator that does not give pages back."""
+
+import ctypes
+import sys
+from typing import Literal
+
+import torch
+
+__all__ = ["choose_device", "choose_precision", "keep_freed_memory"]
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_NEVER = 2**31 - 1
+
+
+def choose_device(wish: str = "auto") -> str:
+    """'cuda' where there is a card, unless another device is asked for."""
+    if wish != "auto":
+        return wish
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(wish: str, device: str) -> Precision:
+    """The fastest safe precision of the device.
+
+    A processor without bf16 instructions emulates them thirty times slower than fp32, so it gets fp32.
+    """
+    if wish == "fp32" or wish == "bf16" or wish == "fp16":
+        return wish
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+
+
+def lightning_precision(precision: Precision) -> str:
+    """The name that a Lightning Trainer knows it by."""
+    return _LIGHTNING_NAMES[precision]
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed blocks, so that a training step does not fault its pages in anew."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _NEVER)
+        mallopt(_M_TRIM_THRESHOLD, _NEVER)

@@ -1,0 +1,67 @@
+"""Weights on disk are safetensors beside JSON: nothing of ours is ever unpickled."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from delineate.errors import DataError
+from delineate.io import atomic_path
+
+__all__ = ["Average", "load_weights", "save_weights"]
+
+
+class Average:
+    """A copy of a network that follows its weights by an exponential moving average."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move towards the present weights; the memory is short while few steps are done."""
+        self.steps += 1
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        torch._foreach_lerp_(
+            list(self.network.parameters()), [p.detach() for p in network.parameters()], share
+        )
+        for mean, present in zip(self.network.buffers(), network.buffers(), strict=True):
+            mean.copy_(present)
+
+
+def save_weights(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write `path` (.safetensors) and its facts beside it (.json), each atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Tied weights are written once per name: safetensors refuses shared storage.
+    separate = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(separate, temporary)
+    with atomic_path(path.with_suffix(".json")) as temporary:
+        Path(temporary).write_text(json.dumps(facts, indent=2))
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Put the weights of `path` into a network of the same shape; a mismatch is a DataError."""
+    if not path.is_file():
+        raise DataError(f"{path}: there are no weights here. Fix: finish the training first.")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a readable safetensors file ({error}).") from None
+    own = network.state_dict()
+    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
+    if missing or foreign or shapes:
+        raise DataError(
+            f"{path}: the weights do not fit the network of plan.json: "
+            f"{len(missing)} missing, {len(foreign)} unknown, {len(shapes)} of another shape"
+            f" (first: {(missing + foreign + shapes)[0]}). Fix: use the plan of that training."
+        )
+    network.load_state_dict(state)
