@@ -21,7 +21,7 @@ class Case:
     """One file per channel, or one file with all channels; a DICOM series is its folder."""
     label: str | None = None
     group: str = ""
-    """The patient (or site): cases of one group never straddle folds. Empty means the case itself."""
+    """The patient (or site), who never straddles folds; empty means the case itself."""
     split: str | None = None
     """'train', 'validation' or 'test' where the data set itself says so."""
     presence: tuple[int, ...] | None = None
@@ -41,3 +41,5 @@ class Dataset:
     """One name per input channel, such as 'CT', 'T1', 'FLAIR': normalisation follows from it."""
     labels: Labels | None = None
     """None where the folder does not declare its labels: the fingerprint then finds them."""
+    orphans: tuple[str, ...] = ()
+    """Files that belong to no case (a mask without its image), and listed files that are absent."""

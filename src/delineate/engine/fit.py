@@ -23,7 +23,8 @@ def fit(
     precision: Precision,
     callbacks: Sequence[Callback],
     logger: Logger,
-    clip: float,
+    clip: float | None,
+    accumulate: int,
 ) -> None:
     """Train `task` on `batches`, which may be endless: the clock of the task ends the training."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -38,6 +39,7 @@ def fit(
         callbacks=list(callbacks),
         logger=logger,
         gradient_clip_val=clip,
+        accumulate_grad_batches=accumulate,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

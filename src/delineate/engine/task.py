@@ -1,6 +1,5 @@
 """The LightningModule: network, loss, augmentation, optimiser. It knows no config and no files."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,15 +7,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from delineate.contracts import Batch, Loss, Output
+from delineate.augment import Sequence
+from delineate.contracts import Batch, Output
 from delineate.engine.clock import Clock
 from delineate.engine.optim import Schedule
+from delineate.losses import WeightedSum
 from delineate.models import as_output
 
-__all__ = ["Augment", "Task"]
-
-Augment = Callable[..., Batch]
-"""`augment(batch, seed=seed)`: the same batch, changed as (seed, step, slot) decide."""
+__all__ = ["Task"]
 
 
 class Task(LightningModule):
@@ -25,9 +23,9 @@ class Task(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        loss: Loss,
+        loss: WeightedSum,
         *,
-        augment: Augment,
+        augment: Sequence,
         optimizer: Optimizer,
         schedule: Schedule,
         clock: Clock,

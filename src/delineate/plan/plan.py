@@ -1,11 +1,10 @@
-"""Everything derived from the data and the machine, in voxels and millimetres: plan.json."""
+"""Everything derived from the data and the machine, in voxels and millimetres."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from delineate.labels import Labels
 
-__all__ = ["Network", "Normalisation", "Plan", "read_plan", "write_plan"]
+__all__ = ["Network", "Normalisation", "Plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +12,8 @@ class Normalisation:
     """How the intensities of one channel become numbers near zero."""
 
     kind: str
-    """'zscore' by the case's own mean and deviation, 'ct' by the data set's clipped figures, 'scale' from
-    0..255 to 0..1, or 'none'."""
+    """'zscore' by the case's own mean and deviation, 'ct' by the data set's clipped figures,
+    'scale' from 0..255 to 0..1, or 'none'."""
     mean: float = 0.0
     deviation: float = 1.0
     low: float = 0.0
@@ -38,7 +37,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the data and the machine ask for. Array order is canonical RAS+ (i, j[, k]) throughout."""
+    """What the data and the machine ask for; array order is canonical RAS+ (i, j[, k])."""
 
     channels: tuple[str, ...]
     labels: Labels
@@ -68,13 +67,3 @@ class Plan:
         if network_dims == len(self.patch):
             return None
         return self.patch.index(1)
-
-
-def write_plan(plan: Plan, path: Path) -> None:
-    """Save the plan as short, readable JSON; a reason stands beside each choice."""
-    raise NotImplementedError
-
-
-def read_plan(path: Path) -> Plan:
-    """Read a plan, edited by hand or not; what is wrong with it is a PlanError with the key's name."""
-    raise NotImplementedError

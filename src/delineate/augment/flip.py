@@ -1,0 +1,101 @@
+"""Mirror images, exact to the voxel, with left and right labels swapped."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from delineate.augment.transform import Draw, Draws, Frame
+from delineate.contracts import Batch, Target
+
+__all__ = ["Flip"]
+
+_LEFT_RIGHT = 0
+
+
+class Flip:
+    """Reverse axes; across the left-right axis (0) paired labels change places.
+
+    Args:
+        axes: which may be reversed; None means all.
+        probability: of reversing, for each axis by itself.
+        mirror: where each channel comes from after a left-right mirror (`Labels.mirror`); None if
+            no label has a side.
+    """
+
+    def __init__(
+        self,
+        *,
+        axes: Sequence[int] | None = None,
+        probability: float = 0.5,
+        mirror: Sequence[int] | None = None,
+    ) -> None:
+        self.axes = axes
+        self.probability = probability
+        sided = mirror is not None and list(mirror) != list(range(len(mirror)))
+        self.mirror = tuple(mirror) if mirror is not None and sided else None
+
+    def draw(self, rng: np.random.Generator, frame: Frame) -> Draw | None:
+        """The axes to reverse."""
+        axes = range(len(frame.patch)) if self.axes is None else self.axes
+        chances = rng.random(len(axes))
+        drawn = [a for a, chance in zip(axes, chances, strict=True) if chance < self.probability]
+        return {"axes": drawn} if drawn else None
+
+    def apply(self, batch: Batch, draws: Draws) -> Batch:
+        """The batch with some samples reversed."""
+        if not any(draws):
+            return batch
+        target = batch.target
+        turns = [() if draw is None else tuple(draw["axes"]) for draw in draws]
+        swaps = [_LEFT_RIGHT in axes and self.mirror is not None for axes in turns]
+        dims = len(batch.spacing)
+        return replace(
+            batch,
+            image=_reverse(batch.image, turns, dims),
+            target=Target(
+                mask=self._swap(_reverse(target.mask, turns, dims), swaps),
+                presence=self._swap(target.presence, swaps),
+                distance=self._swap(_reverse(target.distance, turns, dims), swaps),
+            ),
+        )
+
+    def _swap(self, tensor: Tensor | None, swaps: list[bool]) -> Tensor | None:
+        """Exchange left and right in some samples."""
+        if tensor is None or self.mirror is None or not any(swaps):
+            return tensor
+        order = torch.tensor(self.mirror, device=tensor.device)
+        # One entry more: the ignore index -1 looks up the last, itself.
+        table = torch.cat((order, order.new_tensor([-1]))).to(tensor.dtype)
+        multi_hot = tensor.is_floating_point() or tensor.dim() == 2
+        return torch.stack(
+            [
+                sample
+                if not swap
+                else sample[self._channels(order, len(sample))]
+                if multi_hot
+                else table[sample.long()]
+                for sample, swap in zip(tensor, swaps, strict=True)
+            ]
+        )
+
+    def _channels(self, order: Tensor, count: int) -> Tensor:
+        """The order of this many channels; the background may be left out."""
+        skipped = len(order) - count
+        if skipped not in (0, 1):
+            raise ValueError(
+                f"Flip: the mirror names {len(order)} channels but the target has {count}. "
+                "Fix: Flip(mirror=labels.mirror) with the data's own labels."
+            )
+        return order[skipped:] - skipped
+
+
+def _reverse(tensor: Tensor | None, turns: list[tuple[int, ...]], dims: int) -> Tensor | None:
+    """Each sample with its axes reversed."""
+    if tensor is None:
+        return None
+    return torch.stack(
+        [s.flip([a - dims for a in axes]) for s, axes in zip(tensor, turns, strict=True)]
+    )

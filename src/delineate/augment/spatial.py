@@ -1,0 +1,120 @@
+"""One resampling for all geometry: from the patch that was read to the patch the network sees."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from math import prod
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from delineate.augment.resample import sample_ids, sample_linear
+from delineate.augment.transform import Draw, Draws, Frame, Geometric
+from delineate.contracts import Batch
+
+__all__ = ["Spatial"]
+
+Origins = list[Tensor]
+"""Where each voxel of the result comes from, in voxels of what was read, one tensor an axis."""
+
+
+class Spatial:
+    """Affine and elastic maps folded into one sampling; samples without a draw are cropped.
+
+    Images are interpolated linearly and are 0 outside what was read. Masks take the class with the
+    largest share, so none is invented and ignored voxels stay ignored, and are background outside.
+    Distances are interpolated, and grow with the structures.
+    """
+
+    def __init__(self, transforms: Sequence[Geometric], *, patch: tuple[int, ...]) -> None:
+        self.transforms = tuple(transforms)
+        self.patch = patch
+
+    def apply(self, batch: Batch, draws: Sequence[Draws]) -> Batch:
+        """The batch at the patch's size; draws come per transform, then per sample."""
+        self._check_size(tuple(batch.image.shape[2:]))
+        of_samples = [[d[slot] for d in draws] for slot in range(len(batch.image))]
+        origins = [self._origins(batch, own) for own in of_samples]
+        growth = [self._growth(own) for own in of_samples]
+        change = partial(self._each, origins=origins)
+        mask, distance = batch.target.mask, batch.target.distance
+        target = replace(
+            batch.target,
+            mask=None if mask is None else change(mask, lambda m, p, _: _sample_mask(m, p)),
+            distance=None
+            if distance is None
+            else change(
+                distance, lambda d, p, i: sample_linear(d, p, zero_outside=False) * growth[i]
+            ),
+        )
+        image = change(batch.image, lambda x, p, _: sample_linear(x, p, zero_outside=True))
+        return replace(batch, image=image, target=target)
+
+    def _check_size(self, read: tuple[int, ...]) -> None:
+        fits = len(read) == len(self.patch)
+        if not fits or any(r < p for r, p in zip(read, self.patch, strict=True)):
+            raise ValueError(
+                f"augment: the batch has {read} voxels, too few for the patch {self.patch}. "
+                "Fix: read Sequence.read_patch(spacing) voxels, padded where the scan ends."
+            )
+
+    def _origins(self, batch: Batch, draws: list[Draw | None]) -> Origins | None:
+        """None if nothing moves."""
+        if not any(draws):
+            return None
+        frame = Frame(channels=batch.image.shape[1], patch=self.patch, spacing=batch.spacing)
+        points = self._grid(batch.image.device)
+        for transform, draw in zip(reversed(self.transforms), reversed(draws), strict=True):
+            if draw is not None:
+                points = transform.pull(points, draw, frame)
+        starts = self._starts(batch.image.shape[2:])
+        return [
+            p + (start + (n - 1) / 2)
+            for p, start, n in zip(points, starts, self.patch, strict=True)
+        ]
+
+    def _growth(self, draws: list[Draw | None]) -> float:
+        pairs = zip(self.transforms, draws, strict=True)
+        return prod((t.growth(d) for t, d in pairs if d is not None), start=1.0)
+
+    def _grid(self, device: torch.device) -> list[Tensor]:
+        """The patch's voxels counted from its centre, one broadcastable tensor an axis."""
+        grid = []
+        for axis, n in enumerate(self.patch):
+            shape = [n if a == axis else 1 for a in range(len(self.patch))]
+            line = torch.arange(n, device=device, dtype=torch.float32)
+            grid.append((line - (n - 1) / 2).view(shape))
+        return grid
+
+    def _starts(self, read: Sequence[int]) -> list[int]:
+        return [(r - p) // 2 for r, p in zip(read, self.patch, strict=True)]
+
+    def _crop(self, tensor: Shaped[Tensor, "*r"]) -> Shaped[Tensor, "*s"]:
+        """The central patch, as a view."""
+        size = tensor.shape[tensor.dim() - len(self.patch) :]
+        starts = self._starts(size)
+        return tensor[(..., *(slice(s, s + p) for s, p in zip(starts, self.patch, strict=True)))]
+
+    def _each(
+        self,
+        tensor: Shaped[Tensor, " b *r"],
+        sample: Callable[[Tensor, Origins, int], Tensor],
+        *,
+        origins: list[Origins | None],
+    ) -> Shaped[Tensor, " b *s"]:
+        """Sampled where there are origins, cropped elsewhere; a view if nothing is sampled."""
+        cropped = self._crop(tensor)
+        if all(o is None for o in origins):
+            return cropped
+        out = torch.empty(cropped.shape, dtype=tensor.dtype, device=tensor.device)
+        for slot, own in enumerate(origins):
+            out[slot] = cropped[slot] if own is None else sample(tensor[slot], own, slot)
+        return out
+
+
+def _sample_mask(mask: Tensor, points: Origins) -> Tensor:
+    """Ids (*s) by the largest share; overlapping masks (k, *s) each by half."""
+    if mask.dim() == len(points):
+        return sample_ids(mask, points)
+    return (sample_linear(mask.float(), points, zero_outside=True) >= 0.5).to(mask.dtype)

@@ -1,0 +1,290 @@
+"""Every key of a configuration: its type, its default and its meaning in one line.
+
+A person's wishes only; what is worked out from the data and the machine is the plan.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from delineate.config.budget import BUDGET_WORDS, PATTERN, Budget
+from delineate.config.places import Places
+from delineate.config.words import Words, spell
+
+__all__ = [
+    "Config",
+    "Data",
+    "LossTerm",
+    "Optimizer",
+    "Part",
+    "PlanWishes",
+    "Predict",
+    "Section",
+    "Train",
+]
+
+
+def _expand_home(path: Path) -> Path:
+    """A shell leaves the ~ of `data.root=~/scans` as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~name of nobody
+        return path
+
+
+Count = Annotated[int, Strict(), Ge(1)]
+Whole = Annotated[int, Strict(), Ge(0)]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+Positive = Annotated[Number, Gt(0)]
+Share = Annotated[Number, Ge(0), Le(1)]
+Switch = Annotated[bool, Strict()]
+Dims = Literal[2, 3]
+Name = Annotated[str, MinLen(1)]
+FilePath = Annotated[Path, AfterValidator(_expand_home)]
+Spacing = Annotated[
+    tuple[Positive, ...], MinLen(2), MaxLen(3), Words("a list of 2 or 3 numbers above 0")
+]
+Patch = Annotated[
+    tuple[Count, ...], MinLen(2), MaxLen(3), Words("a list of 2 or 3 whole numbers of at least 1")
+]
+
+
+def _to_budget(value: Any) -> Budget:
+    if isinstance(value, Budget):
+        return value
+    if isinstance(value, str):
+        return Budget.parse(value)
+    raise ValueError(f"wants {BUDGET_WORDS}, got {spell(value)}.")
+
+
+BudgetText = Annotated[
+    Budget,
+    PlainValidator(_to_budget),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$"}),
+    Words(BUDGET_WORDS),
+]
+
+
+def _plain(value: Any) -> Any:
+    """YAML values only, lists as tuples, so that a configuration can be saved and cannot change."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(v) for v in value)
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(f"is a {type(value).__name__}; a configuration holds only plain values.")
+
+
+Plain = Annotated[Any, AfterValidator(_plain)]
+
+
+class Section(BaseModel):
+    """A group of keys: unknown ones are refused, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_defaults(cls, value: Any) -> Any:
+        """A section whose keys are all commented out reads as null."""
+        return {} if value is None else value
+
+
+class Part(Section):
+    """A swappable part: its name in its own package or import path, and its arguments beside it."""
+
+    model_config = ConfigDict(extra="allow")
+    # pydantic takes the type of the free arguments from here, and no narrower way to say it.
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    name: Name
+    """A bare name of the part's own package, or an import path such as `my_lab.nets.TinyUNet`."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor is given."""
+        return dict(self.model_extra or {})
+
+
+class LossTerm(Part):
+    """One term of the loss, from `delineate.losses` or an import path, with its weight."""
+
+    weight: Annotated[Number, Ge(0)] = 1.0
+    """The factor of this term in the sum that is trained."""
+
+
+class Optimizer(Part):
+    """An optimiser, from `torch.optim` or an import path, and its arguments."""
+
+    name: Name = "AdamW"
+    """A name of `torch.optim`, or an import path."""
+    lr: Positive = 1e-3
+    """The highest learning rate; the schedule scales it."""
+    weight_decay: Annotated[Number, Ge(0)] | None = 0.01
+    """How strongly kernels are drawn to zero, biases never; null where the optimiser has none."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor is given besides the weights."""
+        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
+        return {"lr": self.lr} | decay | super().arguments
+
+
+class Data(Section):
+    """Where the scans are and which of them are held out."""
+
+    root: FilePath
+    """The folder or file of the data set, relative to the working directory."""
+    layout: Name = "auto"
+    """The data set's layout by name; auto looks at what is there."""
+    labels: FilePath | dict[str, Annotated[int, Strict()]] | None = None
+    """What the ids in the masks mean: a JSON file or name: id pairs; null takes the data's own."""
+    group: Name | None = None
+    """A regular expression or a column that tells the patient; null takes the layout's own."""
+    folds: Annotated[int, Strict(), Ge(2)] | Literal["nnunet"] | None = 5
+    """How many folds to make, nnunet for nnU-Net's own five, null for the data set's own splits."""
+    fold: Whole = 0
+    """Which fold is held out, counted from 0."""
+    cache: FilePath | None = None
+    """The folder of prepared cases; null puts `cache` beside the run folder."""
+
+    @field_validator("fold")
+    @classmethod
+    def _fold_exists(cls, fold: int, info: ValidationInfo) -> int:
+        folds = info.data.get("folds")
+        count = 5 if folds == "nnunet" else folds
+        if count is not None and fold >= count:
+            raise ValueError(f"wants one of the {count} folds, 0 to {count - 1}, got {fold}.")
+        return fold
+
+
+class PlanWishes(Section):
+    """What the plan must keep to; a null is worked out from the data and the machine."""
+
+    memory_gb: Positive | None = None
+    """GB that one training step may use; null takes what the device has."""
+    dims: Dims | None = None
+    """2 trains on slices, 3 on volumes."""
+    spacing: Spacing | None = None
+    """mm along each axis that every case is resampled to."""
+    patch: Patch | None = None
+    """Voxels along each axis of a training sample; 1 on the slice axis of a 2-D network."""
+    batch_size: Count | None = None
+    """Samples in a training step."""
+    width: Count | None = None
+    """Features of the network's first stage."""
+    file: FilePath | None = None
+    """A plan.json to take as it stands, edited or from another run; no other wish goes with it."""
+
+    @field_validator("patch")
+    @classmethod
+    def _patch_fits(cls, patch: tuple[int, ...] | None, info: ValidationInfo) -> Any:
+        if patch is None:
+            return None
+        spacing, dims = info.data.get("spacing"), info.data.get("dims")
+        if spacing is not None and len(spacing) != len(patch):
+            raise ValueError(f"has {len(patch)} numbers but plan.spacing has {len(spacing)}.")
+        if dims == 3 and len(patch) != 3:
+            raise ValueError(f"wants 3 numbers because plan.dims is 3, got {spell(patch)}.")
+        if dims == 2 and len(patch) == 3 and patch.count(1) != 1:
+            raise ValueError(f"wants a 1 on the slice axis as plan.dims is 2, got {spell(patch)}.")
+        return patch
+
+    @field_validator("file")
+    @classmethod
+    def _file_stands_alone(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        others = [f"plan.{key}" for key, value in info.data.items() if value is not None]
+        if file is not None and others:
+            raise ValueError(f"fixes the whole plan, so {', '.join(others)} cannot stand with it.")
+        return file
+
+
+class Train(Section):
+    """How long training runs, on what, and how."""
+
+    budget: BudgetText = Budget(1, "h")
+    """When training ends: 90s, 10min, 2h, 500 steps or 100 epochs."""
+    seed: Whole = 0
+    """Fixes the weights at the start and every random draw."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of a step; auto takes bf16 where the device has it in hardware, else fp32."""
+    workers: Whole | Literal["auto"] = "auto"
+    """Processes that read samples; 0 reads in the training process."""
+    validations: Count = 8
+    """How many times the held-out cases are scored during the run, evenly spread."""
+    ema: Annotated[Number, Ge(0), Lt(1)] = 0.999
+    """Decay of the average of the weights, which is what is scored and kept; 0 turns it off."""
+    clip: Annotated[Number, Ge(0)] = 12.0
+    """The norm that gradients are cut to; 0 turns it off."""
+    accumulate: Count = 1
+    """Batches whose gradients are summed before the optimiser moves."""
+    foreground: Share = 0.5
+    """The share of samples that are centred on a labelled voxel."""
+
+    @field_validator("precision")
+    @classmethod
+    def _half_needs_a_gpu(cls, precision: str, info: ValidationInfo) -> str:
+        if precision == "fp16" and info.data.get("device") == "cpu":
+            raise ValueError("is fp16, which a CPU cannot train in. Fix: take auto, bf16 or fp32.")
+        return precision
+
+
+class Predict(Section):
+    """How the trained network walks over a whole scan."""
+
+    overlap: Annotated[Number, Ge(0), Lt(1)] = 0.5
+    """The share of a window that it has in common with the next one."""
+    flips: Switch = False
+    """Average over mirrored copies: a little better and 4 (2-D) or 8 (3-D) times slower."""
+    memory_gb: Positive | None = None
+    """GB that prediction may use; null takes what the device has."""
+
+
+class Config(Section):
+    """Everything that a person asks for."""
+
+    data: Data
+    plan: PlanWishes = PlanWishes()
+    model: Part = Part(name="UNet")
+    """The network, from `delineate.models` or an import path; the plan says its size."""
+    loss: Annotated[tuple[LossTerm, ...], MinLen(1), Words("a list of one or more loss terms")] = (
+        LossTerm(name="Dice"),
+        LossTerm(name="CrossEntropy"),
+    )
+    """The terms of the loss; their weighted sum is trained, and each is logged by its name."""
+    augment: Annotated[tuple[Part, ...], Words("a list of transforms, [] for none")] = ()
+    """Random changes of training samples, in order, from `delineate.augment` or import paths."""
+    optimizer: Optimizer = Optimizer()
+    schedule: Part = Part(name="Cosine")
+    """The learning rate over the run, from `delineate.engine.optim` or an import path."""
+    train: Train = Train()
+    predict: Predict = Predict()
+    run_dir: FilePath = Path("runs/unnamed")
+    """The folder of this run: configuration, plan, weights, scores and report."""
+
+    @cached_property
+    def places(self) -> Places:
+        """Where each key was written, for messages; empty for a configuration made in Python."""
+        return {}

@@ -1,0 +1,215 @@
+"""One prepared case on disk: one file, complete or not there at all.
+
+The file is an eight-byte signature, the length of an index, the index (JSON: what is known of the
+case, and each array's type, shape, chunk shape and chunk offsets), then blosc2-compressed chunks
+of about 32,000 voxels, so reading a patch unpacks little more than the patch. It holds `image`
+(c, *s), `mask` (*s) or (k, *s), and `foreground` (n, 1 + d): channel and place of sampled voxels.
+
+Images are float16: eleven significant bits, a rounding of at most 0.05 % of a normalised value,
+below the noise of any scanner. Where intensities are not normalised, or are too large, float32.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from io import FileIO
+from itertools import product
+from math import ceil, prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delineate.errors import DataError
+from delineate.io import atomic_path
+
+__all__ = ["FORMAT", "Facts", "StoredArray", "StoredCase", "compact", "open_case", "write_case"]
+
+FORMAT = 1
+"""Raised by one whenever the file of a case changes its meaning."""
+
+_SIGNATURE = b"DELINEAT"
+_CHUNK_VOXELS = 32768
+_LARGEST_HALF = 60000
+# Cases are packed, and patches are read, side by side already.
+_ONE_THREAD: dict[str, Any] = {"nthreads": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a prepared case without its arrays."""
+
+    shape: tuple[int, ...]
+    """Spatial, on the plan's grid."""
+    labelled: bool
+    counts: Mapping[int, int]
+    """Voxels of each present channel but background."""
+    sampled: Mapping[int, int]
+    """How many of them the array `foreground` holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredArray:
+    """An array on disk; slicing reads the chunks needed. Safe to share between threads."""
+
+    path: Path
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    offsets: tuple[int, ...]
+    """Where each chunk begins in the file, the first axis slowest, and where the last one ends."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes when unpacked."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        """`array[..., a:b, c:d]`: slices with both ends inside the shape, of the last axes."""
+        leading = len(self.shape) - len(index) + 1
+        box = [(0, n) for n in self.shape[:leading]] + [(s.start, s.stop) for s in index[1:]]
+        out = np.empty([stop - start for start, stop in box], self.dtype)
+        touched = [
+            range(start // size, ceil(stop / size))
+            for (start, stop), size in zip(box, self.chunk, strict=True)
+        ]
+        with self.path.open("rb", buffering=0) as file:
+            for place in product(*touched):
+                both = [_overlap(*axis) for axis in zip(box, place, self.chunk, strict=True)]
+                source, target = zip(*both, strict=True)
+                out[target] = self._read_chunk(file, place)[source]
+        return out
+
+    def _read_chunk(self, file: FileIO, place: tuple[int, ...]) -> np.ndarray:
+        import blosc2
+
+        number = 0
+        for position, n, size in zip(place, self.shape, self.chunk, strict=True):
+            number = number * ceil(n / size) + position
+        begin, end = self.offsets[number : number + 2]
+        shape = [
+            min(size, n - position * size)
+            for position, n, size in zip(place, self.shape, self.chunk, strict=True)
+        ]
+        try:
+            file.seek(begin)
+            data = blosc2.decompress2(file.read(end - begin), **_ONE_THREAD)
+            assert isinstance(data, bytes)
+            return np.frombuffer(data, self.dtype).reshape(shape)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _broken(self.path, error) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCase:
+    """The index of one file."""
+
+    facts: Facts
+    arrays: Mapping[str, StoredArray]
+
+
+def write_case(path: Path, arrays: Mapping[str, np.ndarray], facts: Facts) -> None:
+    """Write beside `path`, then rename: a file of that name is complete."""
+    packed, entries, offset = [], {}, 0
+    for name, array in arrays.items():
+        chunk = _chunk_shape(array.shape)
+        offsets = [offset]
+        for part in _chunks(array, chunk):
+            packed.append(_packed(part))
+            offset += len(packed[-1])
+            offsets.append(offset)
+        shape = {"shape": array.shape, "chunk": chunk, "offsets": offsets}
+        entries[name] = {"dtype": array.dtype.str, **shape}
+    index = json.dumps({"facts": asdict(facts), "arrays": entries}).encode()
+    head = _SIGNATURE + len(index).to_bytes(8, "little") + index
+    with atomic_path(path) as part:
+        part.write_bytes(b"".join([head, *packed]))
+
+
+def open_case(path: Path) -> StoredCase:
+    """The index of a file that `write_case` has written; a torn one is a DataError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            if head[:8] != _SIGNATURE:
+                raise ValueError("it is no prepared case")
+            length = int.from_bytes(head[8:], "little")
+            index = json.loads(file.read(length))
+            size = os.fstat(file.fileno()).st_size
+        first = 16 + length
+        arrays = {
+            name: _stored(path, entry, first=first) for name, entry in index["arrays"].items()
+        }
+        if size != max(array.offsets[-1] for array in arrays.values()):
+            raise ValueError("its end is missing")
+        return StoredCase(facts=_facts(index["facts"]), arrays=arrays)
+    except (OSError, ValueError, KeyError) as error:
+        raise _broken(path, error) from error
+
+
+def compact(image: np.ndarray, *, normalised: bool) -> np.ndarray:
+    """The image as float16 where that is exact enough, else as it is."""
+    largest = max(-float(image.min(initial=0)), float(image.max(initial=0)))
+    return image.astype(np.float16) if normalised and largest < _LARGEST_HALF else image
+
+
+def _chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """About `_CHUNK_VOXELS` voxels with long axes cut evenly; short axes are left whole."""
+    long = [n for n in shape if n > 8]
+    edge = round(_CHUNK_VOXELS ** (1 / max(1, len(long))))
+    return tuple(n if n <= 8 else ceil(n / max(1, round(n / edge))) for n in shape)
+
+
+def _chunks(array: np.ndarray, chunk: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Every chunk, the first axis slowest."""
+    starts = [range(0, n, size) for n, size in zip(array.shape, chunk, strict=True)]
+    for start in product(*starts):
+        yield array[tuple(slice(a, a + size) for a, size in zip(start, chunk, strict=True))]
+
+
+def _packed(part: np.ndarray) -> bytes:
+    import blosc2
+
+    # Its fastest level: packs at the speed of a disk, a quarter smaller than LZ4.
+    options: dict[str, Any] = {
+        "codec": blosc2.Codec.ZSTD,
+        "clevel": 1,
+        "filters": [blosc2.Filter.SHUFFLE],
+        "typesize": part.itemsize,
+    }
+    packed = blosc2.compress2(np.ascontiguousarray(part), **options, **_ONE_THREAD)
+    assert isinstance(packed, bytes)
+    return packed
+
+
+def _overlap(box: tuple[int, int], position: int, size: int) -> tuple[slice, slice]:
+    """What a chunk and the box start..stop share along one axis: where in the chunk, in the box."""
+    begin = position * size
+    low, high = max(box[0], begin), min(box[1], begin + size)
+    return slice(low - begin, high - begin), slice(low - box[0], high - box[0])
+
+
+def _stored(path: Path, entry: dict[str, Any], *, first: int) -> StoredArray:
+    return StoredArray(
+        path=path,
+        dtype=np.dtype(entry["dtype"]),
+        shape=tuple(entry["shape"]),
+        chunk=tuple(entry["chunk"]),
+        offsets=tuple(first + offset for offset in entry["offsets"]),
+    )
+
+
+def _facts(found: dict[str, Any]) -> Facts:
+    return Facts(
+        shape=tuple(found["shape"]),
+        labelled=found["labelled"],
+        counts={int(k): v for k, v in found["counts"].items()},
+        sampled={int(k): v for k, v in found["sampled"].items()},
+    )
+
+
+def _broken(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} cannot be read ({error}). Fix: delete it; the case is then prepared again."
+    )

@@ -1,0 +1,142 @@
+"""Synthetic data sets: seeded phantoms of five kinds, written in any layout."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from delineate.datasets import write_layout
+from delineate.datasets.canvas import Drawing, Subject
+from delineate.datasets.phantom_cells import CELLS, draw_cells
+from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
+from delineate.datasets.phantom_nuclei import NUCLEI, draw_nuclei
+from delineate.datasets.phantom_organs import ORGANS, draw_organs
+from delineate.datasets.phantom_structures import STRUCTURES, draw_structures
+from delineate.errors import DataError
+
+__all__ = ["PHANTOMS", "Phantom", "synthesise"]
+
+_WRITERS = {
+    "nnunet": write_layout.write_nnunet,
+    "msd": write_layout.write_msd,
+    "bids": write_layout.write_bids,
+    "folders": write_layout.write_folders,
+    "hdf5": write_layout.write_hdf5,
+}
+_VOLUMES = ("nnunet", "msd", "bids", "folders")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phantom:
+    """One kind of phantom."""
+
+    title: str
+    subject: Subject
+    draw: Callable[[np.random.Generator, Sequence[int]], Drawing]
+    layouts: tuple[str, ...] = _VOLUMES
+    """How it can be written; the first is the usual one."""
+
+
+PHANTOMS: dict[str, Phantom] = {
+    "organs": Phantom(
+        title="abdominal CT: liver with tumours, spleen, kidneys, spine, aorta",
+        subject=ORGANS,
+        draw=draw_organs,
+    ),
+    "lesions": Phantom(
+        title="brain MR in T1 and FLAIR with one to five irregular lesions",
+        subject=LESIONS,
+        draw=draw_lesions,
+    ),
+    "nuclei": Phantom(
+        title="brainstem MR: three subdivisions and eight nuclei in a hierarchy",
+        subject=NUCLEI,
+        draw=draw_nuclei,
+    ),
+    "slices": Phantom(
+        title="2-D microscope pictures of cells and their nuclei",
+        subject=CELLS,
+        draw=draw_cells,
+        layouts=("folders", "nnunet"),
+    ),
+    "structures": Phantom(
+        title="trunk with thirteen structures that may be absent, in HDF5",
+        subject=STRUCTURES,
+        draw=draw_structures,
+        layouts=("hdf5",),
+    ),
+}
+"""What `synthesise` can draw, by name."""
+
+
+def synthesise(
+    kind: str,
+    out: Path,
+    *,
+    cases: int,
+    shape: tuple[int, ...] | None = None,
+    seed: int = 0,
+    layout: str | None = None,
+) -> Path:
+    """Write a data set of phantoms into a folder that does not exist yet, and return it.
+
+    Case i depends on kind, shape, seed and i alone. The folder appears when all is done.
+
+    Args:
+        kind: a name of PHANTOMS.
+        out: the new folder; an empty one may be there.
+        cases: how many.
+        shape: of every array, right, anterior, superior (rows and columns of a picture).
+        seed: another one gives other patients.
+        layout: one of the kind's layouts; None is its usual one.
+    """
+    chosen, layout = _check(kind, layout, shape, cases)
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out}: already holds something. Fix: give a new folder, or remove it.")
+    part = out.with_name(f".{out.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        _WRITERS[layout](part, chosen.subject, _drawings(kind, chosen, cases, shape, seed))
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out
+
+
+def _drawings(
+    name: str, kind: Phantom, cases: int, shape: tuple[int, ...] | None, seed: int
+) -> Iterator[tuple[str, Drawing]]:
+    """Each case with its name, drawn one at a time."""
+    for i in range(cases):
+        rng = np.random.default_rng((seed, i))
+        yield f"{name}_{i:03d}", kind.draw(rng, shape or kind.subject.shape)
+
+
+def _check(
+    kind: str, layout: str | None, shape: tuple[int, ...] | None, cases: int
+) -> tuple[Phantom, str]:
+    """The kind and the layout that were asked for; a DataError for what cannot be drawn."""
+    if kind not in PHANTOMS:
+        raise DataError(f"synth: '{kind}' is unknown. Fix: use one of {', '.join(PHANTOMS)}.")
+    chosen = PHANTOMS[kind]
+    if layout is not None and layout not in chosen.layouts:
+        raise DataError(
+            f"synth: '{kind}' cannot be written as '{layout}'. "
+            f"Fix: use {' or '.join(chosen.layouts)}."
+        )
+    dims = len(chosen.subject.shape)
+    if shape is not None and (len(shape) != dims or min(shape) < 16):
+        usual = "x".join(map(str, chosen.subject.shape))
+        raise DataError(
+            f"synth: the shape {'x'.join(map(str, shape))} does not fit '{kind}'. "
+            f"Fix: give {dims} sizes of 16 or more, such as {usual}."
+        )
+    if cases < 1:
+        raise DataError(f"synth: {cases} cases were asked for. Fix: ask for 1 or more.")
+    return chosen, layout or chosen.layouts[0]

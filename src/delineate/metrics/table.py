@@ -1,0 +1,152 @@
+"""The figures of all cases: one row per case and class, one column per metric.
+
+The mean of a metric is the mean over cases of each case's mean over classes: every case counts the
+same, however many classes it has a figure for. NaN (no value) is left out at each step.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan, nan
+from pathlib import Path
+
+import numpy as np
+
+from delineate.errors import DataError
+from delineate.io import atomic_path
+from delineate.metrics.bootstrap import mean_interval
+
+__all__ = ["Row", "Table", "read_table", "write_table"]
+
+KEYS = ("case", "class")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The figures of one class in one case; NaN where a figure has no value."""
+
+    case: str
+    label: str
+    """The name of the class."""
+    values: Mapping[str, float]
+    """By metric, in the order of the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows in the order in which they were measured."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Every case once, in order."""
+        return tuple(dict.fromkeys(row.case for row in self.rows))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of every class once, in order."""
+        return tuple(dict.fromkeys(row.label for row in self.rows))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every column once, in order."""
+        return tuple(dict.fromkeys(metric for row in self.rows for metric in row.values))
+
+    def values(self, metric: str) -> np.ndarray:
+        """(cases, classes), NaN where a figure has no value or was not measured."""
+        if metric not in self.metrics:
+            raise ValueError(f"no metric '{metric}'; the table has {', '.join(self.metrics)}")
+        cases = {case: i for i, case in enumerate(self.cases)}
+        labels = {label: j for j, label in enumerate(self.labels)}
+        found = np.full((len(cases), len(labels)), nan)
+        for row in self.rows:
+            found[cases[row.case], labels[row.label]] = row.values.get(metric, nan)
+        return found
+
+    def case_means(self, metric: str) -> dict[str, float]:
+        """The mean over the classes of each case."""
+        means = _mean(self.values(metric), axis=1)
+        return dict(zip(self.cases, means.tolist(), strict=True))
+
+    def class_means(self, metric: str) -> dict[str, float]:
+        """The mean over the cases of each class."""
+        means = _mean(self.values(metric), axis=0)
+        return dict(zip(self.labels, means.tolist(), strict=True))
+
+    def mean(self, metric: str) -> float:
+        """The mean over cases of the means over classes."""
+        return float(_mean(np.array(list(self.case_means(metric).values())), axis=0))
+
+    def interval(self, metric: str, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
+        """Where the mean lies when the cases are drawn anew (bootstrap); NaN below two cases."""
+        return mean_interval(list(self.case_means(metric).values()), level=level, seed=seed)
+
+    def __str__(self) -> str:
+        columns, rows = summarise(self)
+        lines = [columns, *([_figure(v) for v in row] for row in rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+        return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def summarise(table: Table) -> tuple[list[str], list[list[str | float]]]:
+    """Column names and rows for printing: each class's means over the cases, then the mean."""
+    means = [table.class_means(metric) for metric in table.metrics]
+    rows: list[list[str | float]] = [[n, *(m[n] for m in means)] for n in table.labels]
+    rows.append(["mean", *(table.mean(metric) for metric in table.metrics)])
+    return ["class", *table.metrics], rows
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Save as CSV: case, class, then a column per metric; a figure without a value is blank."""
+    metrics = table.metrics
+    with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow((*KEYS, *metrics))
+        for row in table.rows:
+            figures = (_text(row.values.get(metric, nan)) for metric in metrics)
+            writer.writerow((row.case, row.label, *figures))
+
+
+def read_table(path: Path) -> Table:
+    """Read what `write_table` wrote; extra columns of figures are kept."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        metrics = [name for name in reader.fieldnames or () if name not in KEYS]
+        if not set(KEYS) <= set(reader.fieldnames or ()):
+            raise DataError(f"{path}: the first line must name the columns case and class.")
+        return Table(tuple(_row(line, metrics, f"{path}:{reader.line_num}") for line in reader))
+
+
+def _row(line: dict[str, str], metrics: list[str], where: str) -> Row:
+    try:
+        values = {name: float(line[name]) if line[name] else nan for name in metrics}
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: {list(line.values())} has an entry that is no number.") from None
+    return Row(case=line["case"], label=line["class"], values=values)
+
+
+def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean of what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    number = known.sum(axis)
+    total = np.where(known, values, 0.0).sum(axis)
+    return np.where(number > 0, total / np.maximum(number, 1), nan)
+
+
+def _text(value: float) -> str:
+    return "" if isnan(value) else f"{value:.9g}"
+
+
+def _figure(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "-" if isnan(value) else f"{value:.4g}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def _aligned(line: list[str], widths: list[int]) -> str:
+    first, *rest = (
+        text.ljust(width) if i == 0 else text.rjust(width)
+        for i, (text, width) in enumerate(zip(line, widths, strict=True))
+    )
+    return "  ".join((first, *rest)).rstrip()

@@ -1,0 +1,177 @@
+"""What every transform owes: a batch equals its cases, replay, purity, randomness handed in."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from delineate import augment
+from delineate.augment import Geometric, Intensity, Sequence
+from delineate.contracts import Batch, Target
+
+CERTAIN = {
+    "Affine": {"translation": 0.1, "anisotropy": 0.2},
+    "BiasField": {},
+    "Brightness": {},
+    "Contrast": {},
+    "Elastic": {},
+    "Flip": {"mirror": (0, 2, 1)},
+    "Gamma": {},
+    "GaussianBlur": {"channel_probability": 0.7},
+    "GaussianNoise": {},
+    "LowResolution": {"channel_probability": 0.7},
+}
+SPACES = {2: ((12, 10), (1.0, 1.5)), 3: ((12, 8, 10), (1.0, 2.0, 1.5))}
+B, C = 4, 2
+
+every_transform = pytest.mark.parametrize("name", CERTAIN)
+both_dims = pytest.mark.parametrize("dims", [2, 3])
+
+
+def make(name, **rest):
+    return getattr(augment, name)(**CERTAIN[name], **rest)
+
+
+def make_batch(dims, *, step=3):
+    size, spacing = SPACES[dims]
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(-1, 3, (B, *size), generator=generator, dtype=torch.int8)
+    return Batch(
+        image=torch.randn(B, C, *size, generator=generator),
+        target=Target(
+            mask=ids,
+            presence=torch.rand(B, 2, generator=generator).round(),
+            distance=torch.randn(B, 2, *size, generator=generator),
+        ),
+        spacing=spacing,
+        cases=tuple("abcd"),
+        step=step,
+    )
+
+
+def sequence(transform, dims):
+    return Sequence([transform], patch=[n - 2 for n in SPACES[dims][0]])
+
+
+def tensors(batch):
+    return [batch.image, batch.target.mask, batch.target.presence, batch.target.distance]
+
+
+def only(batch, slot):
+    target = batch.target
+    return replace(
+        batch,
+        image=batch.image[slot : slot + 1],
+        target=Target(
+            mask=target.mask[slot : slot + 1],
+            presence=target.presence[slot : slot + 1],
+            distance=target.distance[slot : slot + 1],
+        ),
+        cases=batch.cases[slot : slot + 1],
+    )
+
+
+def test_every_public_transform_is_tested_here():
+    kinds = {"Geometric", "Intensity", "Transform", "Sequence", "Draw", "Frame"}
+    assert set(augment.__all__) - kinds == set(CERTAIN)
+
+
+@both_dims
+@every_transform
+def test_a_batch_equals_its_cases_one_by_one(name, dims):
+    batch, chain = make_batch(dims), sequence(make(name, probability=0.7), dims)
+    draws = chain.draw(batch, seed=5)
+    assert any(d is not None for d in draws[0])
+    together = chain.apply(batch, draws)
+    for slot in range(B):
+        alone = chain.apply(only(batch, slot), [[d[slot]] for d in draws])
+        for a, b in zip(tensors(alone), tensors(only(together, slot)), strict=True):
+            assert torch.equal(a, b)
+
+
+@both_dims
+@every_transform
+def test_one_kernel_for_many_samples_gives_the_same_values(name, dims):
+    """The path that accelerators take."""
+    transform = make(name, probability=1.0)
+    if not isinstance(transform, Intensity):
+        pytest.skip("geometry has one path for all devices")
+    batch = make_batch(dims)
+    draws = Sequence([transform], patch=SPACES[dims][0]).draw(batch, seed=5)[0]
+    together = batch.image.clone()
+    transform.change(together, list(draws), batch.spacing)
+    torch.testing.assert_close(together, transform.apply(batch, draws).image)
+
+
+@both_dims
+@every_transform
+def test_a_sample_can_be_replayed_from_its_json(name, dims):
+    batch, chain = make_batch(dims), sequence(make(name, probability=0.7), dims)
+    draws = json.loads(json.dumps(chain.draw(batch, seed=5)))
+    for a, b in zip(tensors(chain.apply(batch, draws)), tensors(chain(batch, seed=5)), strict=True):
+        assert torch.equal(a, b)
+
+
+@every_transform
+def test_a_draw_depends_on_seed_step_and_slot_only(name):
+    chain = sequence(make(name, probability=0.5 if name == "Flip" else 1.0), 3)
+    batch = make_batch(3)
+    draws = chain.draw(batch, seed=7)
+    short = replace(only(batch, 0), image=batch.image[:2])
+    assert [d[:2] for d in draws] == chain.draw(short, seed=7)
+    assert draws != chain.draw(batch, seed=6)
+    assert draws != chain.draw(replace(batch, step=4), seed=7)
+    if name != "Flip":
+        assert len({json.dumps(d) for d in draws[0]}) == B
+
+
+@both_dims
+@every_transform
+def test_what_is_handed_in_stays_as_it_was_and_no_global_randomness_is_used(name, dims):
+    batch, before, state = make_batch(dims), make_batch(dims), torch.get_rng_state()
+    sequence(make(name, probability=1.0), dims)(batch, seed=5)
+    assert torch.equal(torch.get_rng_state(), state)
+    for a, b in zip(tensors(batch), tensors(before), strict=True):
+        assert torch.equal(a, b)
+
+
+@both_dims
+@every_transform
+def test_a_drawn_sample_changes_and_the_rest_is_cropped_in_the_middle(name, dims):
+    batch, chain = make_batch(dims), sequence(make(name, probability=0.5), dims)
+    draws = chain.draw(batch, seed=8)
+    after = chain.apply(batch, draws)
+    middle = (Ellipsis, *(slice(1, -1) for _ in range(dims)))
+    assert after.image.shape == batch.image[middle].shape
+    assert after.target.mask.dtype == batch.target.mask.dtype
+    for slot, draw in enumerate(draws[0]):
+        same = torch.equal(after.image[slot], batch.image[slot][middle])
+        assert same == _does_nothing(draw)
+
+
+def _does_nothing(draw):
+    """No channel was drawn in a transform that draws channel by channel."""
+    return draw is None or any(v == [None] * C for v in draw.values())
+
+
+@every_transform
+def test_intensity_never_sees_the_target(name):
+    transform = make(name, probability=1.0)
+    if isinstance(transform, Intensity):
+        batch = make_batch(3)
+        draws = Sequence([transform], patch=SPACES[3][0]).draw(batch, seed=5)[0]
+        assert transform.apply(batch, draws).target is batch.target
+
+
+@every_transform
+def test_the_share_of_samples_drawn_is_the_probability(name):
+    if name == "Flip":
+        pytest.skip("draws each axis by itself")
+    transform = make(name, probability=0.3)
+    frame = augment.Frame(channels=1, patch=(8, 8, 8), spacing=(1.0, 1.0, 1.0))
+    rng = np.random.default_rng(0)
+    drawn = sum(transform.draw(rng, frame) is not None for _ in range(2000)) / 2000
+    expected = 1 - 0.7**3 if isinstance(transform, Geometric) and name == "Affine" else 0.3
+    assert drawn == pytest.approx(expected, abs=0.04)

@@ -1,0 +1,162 @@
+"""Batches: pure functions of seed, step and slot."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from delineate.data import Batches, Cache, prepare
+from delineate.errors import DataError
+from delineate.labels import Class, Labels
+from delineate.plan import Network
+
+
+@pytest.fixture
+def cache(plan, make_cases, tmp_path) -> Cache:
+    return prepare(make_cases(5), plan, tmp_path / "cache")
+
+
+def batches_of(cache, plan, **changes) -> Batches:
+    ids = [c.id for c in cache.cases]
+    facts = {"seed": 3, "batch_size": 2, "read_patch": plan.patch, "foreground": 0.5, "steps": 4}
+    return Batches(cache, ids, plan, **(facts | changes))
+
+
+def assert_equal(found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert (a.cases, a.step, a.spacing) == (b.cases, b.step, b.spacing)
+        assert torch.equal(a.image, b.image)
+        assert torch.equal(a.target.mask, b.target.mask)
+
+
+def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan):
+    first = next(iter(batches_of(cache, plan, read_patch=(12, 10, 8))))
+    assert first.image.shape == (2, 1, 12, 10, 8)
+    assert first.image.dtype == torch.float32
+    assert first.target.mask is not None
+    assert first.target.mask.shape == (2, 12, 10, 8)
+    assert first.target.mask.dtype == torch.int64
+    assert first.target.presence is None
+    assert first.spacing == (1.0, 1.0, 1.0)
+    assert len(first.cases) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_any_number_of_workers_gives_the_same_samples(cache, plan, workers):
+    assert_equal(list(batches_of(cache, plan, workers=workers)), list(batches_of(cache, plan)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_restart_gives_the_samples_that_would_have_come(cache, plan, workers):
+    whole = list(batches_of(cache, plan, steps=9))
+    rest = list(batches_of(cache, plan, start_step=5, steps=4, workers=workers))
+    assert [b.step for b in rest] == [5, 6, 7, 8]
+    assert_equal(rest, whole[5:])
+
+
+def test_each_pass_is_the_same_and_another_seed_is_not(cache, plan):
+    batches = batches_of(cache, plan)
+    assert_equal(list(batches), list(batches))
+    other = list(batches_of(cache, plan, seed=4))
+    pairs = zip(other, batches, strict=True)
+    assert not all(torch.equal(a.image, b.image) for a, b in pairs)
+
+
+def test_every_case_comes_once_in_each_epoch_and_in_another_order(cache, plan):
+    cases = [c for b in batches_of(cache, plan, steps=10) for c in b.cases]
+    epochs = [cases[i : i + 5] for i in range(0, 20, 5)]
+    assert all(Counter(e) == Counter(c.id for c in cache.cases) for e in epochs)
+    assert len({tuple(e) for e in epochs}) > 1
+
+
+def test_image_and_mask_are_cut_from_the_same_place(cache, plan):
+    for batch in batches_of(cache, plan, foreground=1.0):
+        for case, image, mask in zip(batch.cases, batch.image, batch.target.mask, strict=True):
+            whole, truth = cache.read_image(case)[0], cache.read_mask(case)
+            windows = np.lib.stride_tricks.sliding_window_view(whole, plan.patch)
+            places = np.argwhere((windows == image[0].numpy()).all(axis=(3, 4, 5)))
+            assert len(places) == 1
+            inside = tuple(slice(s, s + p) for s, p in zip(places[0], plan.patch, strict=True))
+            np.testing.assert_array_equal(truth[inside], mask)
+            assert (mask > 0).any()
+
+
+def test_a_wider_reading_has_the_same_patch_in_its_middle(cache, plan):
+    wide = list(batches_of(cache, plan, read_patch=(12, 11, 8)))
+    for a, b in zip(wide, batches_of(cache, plan), strict=True):
+        assert torch.equal(a.image[:, :, 2:10, 1:9], b.image)
+        assert torch.equal(a.target.mask[:, 2:10, 1:9], b.target.mask)
+
+
+def test_without_steps_there_is_no_end(cache, plan):
+    endless = batches_of(cache, plan, steps=None)
+    assert [b.step for b in islice(endless, 12)] == list(range(12))
+    with pytest.raises(TypeError, match="no end"):
+        len(endless)
+    assert len(batches_of(cache, plan, steps=7)) == 7
+
+
+def test_a_2d_network_gets_slices_of_volumes(make_plan, make_cases, tmp_path):
+    network = Network(features=(8,), strides=((1, 1),), kernels=((3, 3),), convolutions=(2,))
+    plan = make_plan(patch=(8, 1, 8), network=network, spacing=(1.0, 3.0, 2.0))
+    cache = prepare(make_cases(2), plan, tmp_path / "cache")
+    batch = next(iter(batches_of(cache, plan, read_patch=(12, 1, 10))))
+    assert batch.image.shape == (2, 1, 12, 10)
+    assert batch.target.mask is not None
+    assert batch.target.mask.shape == (2, 12, 10)
+    assert batch.spacing == (1.0, 2.0)
+    with pytest.raises(ValueError, match="must be 1 on the slice axis 1"):
+        batches_of(cache, plan, read_patch=(12, 2, 10))
+
+
+def test_overlapping_masks_are_float_layers_and_presence_is_passed_on(
+    make_plan, make_cases, tmp_path
+):
+    labels = Labels(classes=(Class(name="a", id=1),), overlapping=True)
+    plan = make_plan(labels=labels)
+    cases = [replace(c, presence=(i % 2,)) for i, c in enumerate(make_cases(3))]
+    cache = prepare(cases, plan, tmp_path / "cache")
+    for batch in batches_of(cache, plan, foreground=1.0):
+        assert batch.target.mask is not None
+        assert batch.target.mask.shape == (2, 1, 8, 8, 8)
+        assert batch.target.mask.dtype == torch.float32
+        expected = [[float(int(c[-1]) % 2)] for c in batch.cases]
+        assert batch.target.presence is not None
+        assert batch.target.presence.tolist() == expected
+
+
+def test_cases_without_masks_have_none_or_are_ignored_beside_others(plan, make_cases, tmp_path):
+    first, second = make_cases(2)
+    none = prepare([replace(first, label=None)], plan, tmp_path / "cache")
+    assert next(iter(batches_of(none, plan))).target.mask is None
+    mixed = prepare([replace(first, label=None), second], plan, tmp_path / "cache")
+    for batch in batches_of(mixed, plan):
+        for case, mask in zip(batch.cases, batch.target.mask, strict=True):
+            assert bool((mask == -1).all()) == (case == first.id)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_names_its_case(cache, plan, workers):
+    home = next(cache.folder.glob("case_3-*.case"))
+    data = bytearray(home.read_bytes())
+    begin = cache._stored["case_3"].arrays["image"].offsets[0]
+    data[begin : begin + 16] = bytes(16)
+    home.write_bytes(data)
+    with pytest.raises(DataError, match=r"^case_3: .*.case cannot be read .* for step ") as caught:
+        list(batches_of(cache, plan, workers=workers))
+    assert "Traceback" in caught.value.__notes__[0]
+
+
+def test_bad_arguments_are_refused_before_anything_is_read(cache, plan):
+    with pytest.raises(DataError, match=r"^there are no cases to draw batches from\.$"):
+        Batches(
+            cache, [], plan, seed=0, batch_size=2, read_patch=plan.patch, foreground=0.5, steps=1
+        )
+    with pytest.raises(
+        ValueError, match=r"read_patch \(8, 8, 7\) is smaller than the plan's patch"
+    ):
+        batches_of(cache, plan, read_patch=(8, 8, 7))

@@ -1,0 +1,117 @@
+"""The house stands: imports point down, one folder has no cycles, and the front door is light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import delineate
+
+SOURCE = Path(delineate.__file__).parent
+FLOORS = (
+    "errors contracts",
+    "labels",
+    "config io augment models losses",
+    "metrics",
+    "datasets",
+    "plan",
+    "data",
+    "inference",
+    "report",
+    "engine",
+    "assemble run_folder",
+    "training",
+    "run",
+    "demonstration stages cluster",
+    "systems",
+    "console",
+    "cli",
+)
+HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor.split()}
+HEAVY = {"torch", "lightning", "scipy", "nibabel", "SimpleITK", "h5py", "pydicom", "matplotlib"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package but its top, which holds the version only."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        steps = path.relative_to(SOURCE).with_suffix("").parts
+        steps = steps[:-1] if steps[-1] == "__init__" else steps
+        found[".".join(("delineate", *steps))] = path
+    del found["delineate"]
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules of the package that a file imports, at its top or in a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full, from delineate"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [n if n in MODULES else str(node.module) for n in inner]
+        yield from (name for name in names if name in MODULES)
+
+
+MODULES = modules()
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_file_stands_in_a_room_with_a_height():
+    assert {room(m) for m in MODULES} <= HEIGHT.keys()
+
+
+def test_imports_between_rooms_point_strictly_down():
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in MODULES.items()
+        for name in imports(path)
+        if room(module) != room(name) and HEIGHT[room(module)] <= HEIGHT[room(name)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_those_who_assemble_a_run_know_the_configuration():
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in MODULES.items()
+        for name in imports(path)
+        if room(name) == "config" != room(module) and HEIGHT[room(module)] < HEIGHT["assemble"]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_files_of_one_room_import_each_other_without_a_cycle():
+    graph = {module: set(imports(path)) for module, path in MODULES.items()}
+    list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize(
+    ("module", "refused"),
+    [
+        ("delineate", HEAVY | {"numpy"}),
+        ("delineate.labels", HEAVY | {"numpy"}),
+        ("delineate.config", HEAVY | {"numpy"}),
+        ("delineate.cli", HEAVY | {"numpy"}),
+        ("delineate.io", HEAVY),
+        ("delineate.datasets", HEAVY),
+        ("delineate.metrics", HEAVY),
+        ("delineate.report", HEAVY),
+    ],
+)
+def test_importing_a_light_room_imports_nothing_heavy(module: str, refused: set[str]):
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not there yet")
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not refused & set(done.stdout.split())
