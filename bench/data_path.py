@@ -2,8 +2,8 @@
 
     python bench/data_path.py DATA --peer PYTHON
 
-DATA is a Decathlon folder; PYTHON is the interpreter of an environment with nnunetv2. Prints one line per run
-and the ratio of the medians.
+DATA is a Decathlon folder; PYTHON is the interpreter of an environment with nnunetv2. Prints one line
+per run and the ratio of the medians.
 """
 
 import argparse
@@ -67,7 +67,9 @@ def nnunet(peer: Path, raw: Path, folder: Path) -> float:
         "nnUNet_results": str(folder / "results"),
     }
     command = [str(peer.with_name("nnUNetv2_plan_and_preprocess")), "-d", "4", "-c", "3d_fullres"]
-    return seconds([[*command, "--verify_dataset_integrity", "-np", "2", "-npfp", "2"]], environment)
+    return seconds(
+        [[*command, "--verify_dataset_integrity", "-np", "2", "-npfp", "2"]], environment
+    )
 
 
 def main() -> None:

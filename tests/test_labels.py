@@ -58,9 +58,7 @@ def test_a_class_with_children_is_the_union_of_its_own_id_and_theirs():
 
 
 def test_overlapping_masks_have_no_background_channel():
-    labels = Labels(
-        classes=(Class(name="a", id=0), Class(name="b", id=1)), overlapping=True
-    )
+    labels = Labels(classes=(Class(name="a", id=0), Class(name="b", id=1)), overlapping=True)
     assert labels.channels == 2
     assert labels.members("b") == (1,)
 
@@ -85,7 +83,9 @@ def test_left_and_right_names_are_recognised(names):
     assert find_pairs(names) == (names,)
 
 
-@pytest.mark.parametrize("names", [("L1", "L2"), ("cleft", "cright"), ("liver", "river"), ("Left",)])
+@pytest.mark.parametrize(
+    "names", [("L1", "L2"), ("cleft", "cright"), ("liver", "river"), ("Left",)]
+)
 def test_names_that_only_look_like_sides_are_not_pairs(names):
     assert find_pairs(names) == ()
 

@@ -25,8 +25,10 @@ app.add_typer(recipes_app, name="recipes")
 
 Data = Annotated[Path, typer.Argument(help="The folder of the data set, or a table of its files.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Keys of the recipe, such as "
-    "train.budget=10min.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Keys of the recipe, such as train.budget=10min."
+    ),
 ]
 Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe by name, or a YAML file.")]
 
@@ -46,7 +48,9 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
 ) -> None:
     """Trains, checks and runs medical image segmentation models."""
     if show:
@@ -92,7 +96,9 @@ def doctor(
     data: Data,
     json: Annotated[Path | None, typer.Option(help="Write all findings and facts here.")] = None,
     fix: Annotated[Path | None, typer.Option(help="Write a repaired copy to this folder.")] = None,
-    layout: Annotated[str, typer.Option(help="The layout, where it is not to be guessed.")] = "auto",
+    layout: Annotated[
+        str, typer.Option(help="The layout, where it is not to be guessed.")
+    ] = "auto",
     group: Annotated[str | None, typer.Option(help="A regex whose group is the patient.")] = None,
 ) -> None:
     """Find what is wrong with a data set; exit code 1 when something must be mended."""
@@ -117,7 +123,9 @@ def doctor(
 def plan(
     data: Data,
     overrides: Overrides = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the plan goes.")] = Path("plan.json"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the plan goes.")] = Path(
+        "plan.json"
+    ),
     memory_gb: Annotated[float | None, typer.Option(help="Memory that a step may use.")] = None,
     recipe: Recipe = "starter",
 ) -> None:
@@ -178,7 +186,9 @@ def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a finished training.")],
     scans: Annotated[list[Path], typer.Argument(help="Folders or files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the masks go.")],
-    flips: Annotated[bool, typer.Option(help="Average over mirrored copies: slower, steadier.")] = False,
+    flips: Annotated[
+        bool, typer.Option(help="Average over mirrored copies: slower, steadier.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write one mask per scan, on the scan's own grid."""

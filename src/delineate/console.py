@@ -77,7 +77,9 @@ def show_examination(found: "Examination") -> None:
     show_table(found.columns, found.rows)
     console.print()
     for item in (*found.errors, *found.warnings):
-        console.print(str(item), style="red" if item.severity == "error" else "yellow", markup=False)
+        console.print(
+            str(item), style="red" if item.severity == "error" else "yellow", markup=False
+        )
     counts = f"{len(found.errors)} errors, {len(found.warnings)} warnings"
     console.print(f"{len(found.rows)} cases, {counts}.")
 

@@ -1,4 +1,4 @@
-"""What a user can fix. Each error says where, what, got and fix; the command line prints it plainly."""
+"""What a user can fix. Each error says where, what, got and fix; the terminal prints it plainly."""
 
 from importlib import import_module
 from types import ModuleType
@@ -26,9 +26,7 @@ class MissingExtra(DelineateError):
     """An optional package is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package} is not installed. Fix: pip install \"delineate[{extra}]\""
-        )
+        super().__init__(f'{package} is not installed. Fix: pip install "delineate[{extra}]"')
 
 
 def require(package: str, *, extra: str) -> ModuleType:

@@ -68,7 +68,9 @@ class Labels:
     def from_names(cls, names: Mapping[str, int], **rest: Any) -> "Labels":
         """Exclusive classes from a name-to-id table; a background entry of 0 is left out."""
         found = tuple(Class(name=n, id=int(i)) for n, i in names.items() if int(i) != 0)
-        return cls(classes=found, pairs=rest.pop("pairs", find_pairs(c.name for c in found)), **rest)
+        return cls(
+            classes=found, pairs=rest.pop("pairs", find_pairs(c.name for c in found)), **rest
+        )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ class Labels:
 
         if self.overlapping:
             return (mask > 0).astype(np.int8)
-        ids = {0: 0} | {leaf.id: i for i, leaf in enumerate(self.leaves, 1)}
+        ids = {0: 0} | {_own_id(leaf): i for i, leaf in enumerate(self.leaves, 1)}
         if self.ignore is not None:
             ids[self.ignore] = IGNORE
         kind = np.int8 if len(self.leaves) <= 127 else np.int16
@@ -136,14 +138,18 @@ class Labels:
 
         if self.overlapping:
             return channels.astype(np.uint8)
-        ids = np.array([0, *(leaf.id for leaf in self.leaves)])
+        ids = np.array([0, *map(_own_id, self.leaves)])
         return ids.astype(np.min_scalar_type(int(ids.max(initial=0))))[channels]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that `from_json` reads back."""
         return {
             "classes": [
-                {k: v for k in ("name", "id", "colour", "parent") if (v := getattr(c, k)) is not None}
+                {
+                    k: v
+                    for k in ("name", "id", "colour", "parent")
+                    if (v := getattr(c, k)) is not None
+                }
                 for c in self.classes
             ],
             "overlapping": self.overlapping,
@@ -183,7 +189,7 @@ _SHORT_SIDES = (("L", "R"), ("l", "r"), ("lh", "rh"), ("Lt", "Rt"), ("lt", "rt")
 
 
 def find_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Names that differ only by left and right: `kidney_left` and `kidney_right`, `L-hip`, `R-hip`."""
+    """Names that differ only by left and right: `kidney_left`, `kidney_right`; `L-hip`, `R-hip`."""
     import re
 
     known = list(names)
@@ -197,6 +203,11 @@ def find_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
                 found.append((name, other))
                 break
     return tuple(found)
+
+
+def _own_id(leaf: Class) -> int:
+    assert leaf.id is not None, "a leaf is a class with an id"
+    return leaf.id
 
 
 def _refuse_repeats(what: str, values: list[Any]) -> None:

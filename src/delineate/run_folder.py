@@ -19,7 +19,7 @@ __all__ = ["RunFolder"]
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """config.yaml, plan.json, cases.json, metrics.csv, log.txt, checkpoints/, validation/, report.html."""
+    """Config, plan, cases, metrics, log, checkpoints, predictions and report of one training."""
 
     path: Path
 

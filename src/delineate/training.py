@@ -43,7 +43,9 @@ def teach(
     precision = choose_precision(config.train.precision, device)
     run.write_json("environment.json", describe_environment(device, precision))
     task = _task(config, plan, network, num_training=len(split.training))
-    held_out, learned = ([case.id for case in cases] for cases in (split.validation, split.training))
+    held_out, learned = (
+        [case.id for case in cases] for cases in (split.validation, split.training)
+    )
     score = scorer(cache, held_out, plan, device=device, overlap=config.predict.overlap)
     validation = Validation(
         score, keep=run.weights, times=config.train.validations, average=config.train.ema
@@ -134,7 +136,7 @@ def _optimizer(config: Config, network: nn.Module) -> Optimizer:
 
 
 def _workers(config: Config) -> int:
-    """On a CPU a reader would take a core from the training; a GPU is fed by the cores it leaves idle."""
+    """None on a CPU, where a reader takes a core from the training; a GPU leaves its cores idle."""
     if config.train.workers != "auto":
         return config.train.workers
     if choose_device(config.train.device) == "cpu":

@@ -63,6 +63,12 @@ def test_presence_without_background_beside_masks_with_it():
     assert after.target.presence.tolist() == [[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
 
 
+def test_classes_of_whole_images_have_no_sides():
+    batch = make_batch(None, presence=torch.tensor([1, 2]))
+    after = Flip(mirror=LABELS.mirror).apply(batch, [{"axes": [0]}] * 2)
+    assert after.target.presence.tolist() == [1, 2]
+
+
 def test_flipping_twice_is_where_one_began():
     batch = make_batch(ids())
     flip, draws = Flip(mirror=LABELS.mirror), [{"axes": [0, 1]}, {"axes": [0]}]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from torch import nn
 
@@ -14,7 +16,7 @@ def test_the_rate_rises_from_zero_to_one_in_the_warm_up(schedule):
 @pytest.mark.parametrize("schedule", [Cosine(), Poly()])
 def test_the_rate_falls_to_zero_without_rising_again(schedule):
     rates = [schedule(0.02 + 0.98 * i / 100) for i in range(101)]
-    assert all(a >= b for a, b in zip(rates, rates[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates))
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
 
 

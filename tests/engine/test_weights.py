@@ -28,7 +28,9 @@ def test_tied_weights_can_be_saved(tmp_path):
 def test_weights_of_another_network_are_refused_by_name(tmp_path):
     path = tmp_path / "w.safetensors"
     save_weights(path, nn.Linear(3, 2).state_dict(), {})
-    with pytest.raises(DataError, match=r"0 missing, 0 unknown, 1 of another shape \(first: weight\)"):
+    with pytest.raises(
+        DataError, match=r"0 missing, 0 unknown, 1 of another shape \(first: weight\)"
+    ):
         load_weights(nn.Linear(4, 2), path)
     with pytest.raises(DataError, match="2 missing, 2 unknown"):
         load_weights(nn.Sequential(nn.Linear(3, 2)), path)

@@ -127,7 +127,6 @@ def test_the_counted_memory_is_near_that_of_a_real_step():
 
     counted = _measure(_unet(16, dims=2), (288, 288))
 
-    print(counted, told.stdout)
     assert counted == pytest.approx(float(told.stdout), rel=0.2)
 
 

@@ -56,26 +56,26 @@ class Flip:
             batch,
             image=_reverse(batch.image, turns, dims),
             target=Target(
-                mask=self._swap(_reverse(target.mask, turns, dims), swaps),
-                presence=self._swap(target.presence, swaps),
-                distance=self._swap(_reverse(target.distance, turns, dims), swaps),
+                mask=self._swap(_reverse(target.mask, turns, dims), swaps, dims),
+                presence=self._swap(target.presence, swaps, dims),
+                distance=self._swap(_reverse(target.distance, turns, dims), swaps, dims),
             ),
         )
 
-    def _swap(self, tensor: Tensor | None, swaps: list[bool]) -> Tensor | None:
-        """Exchange left and right in some samples."""
-        if tensor is None or self.mirror is None or not any(swaps):
+    def _swap(self, tensor: Tensor | None, swaps: list[bool], dims: int) -> Tensor | None:
+        """Exchange left and right in some samples; class ids of whole images have no sides."""
+        if tensor is None or self.mirror is None or not any(swaps) or tensor.dim() == 1:
             return tensor
         order = torch.tensor(self.mirror, device=tensor.device)
         # One entry more: the ignore index -1 looks up the last, itself.
         table = torch.cat((order, order.new_tensor([-1]))).to(tensor.dtype)
-        multi_hot = tensor.is_floating_point() or tensor.dim() == 2
+        has_channels = tensor.dim() in (2, dims + 2)
         return torch.stack(
             [
                 sample
                 if not swap
                 else sample[self._channels(order, len(sample))]
-                if multi_hot
+                if has_channels
                 else table[sample.long()]
                 for sample, swap in zip(tensor, swaps, strict=True)
             ]

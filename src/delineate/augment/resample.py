@@ -35,9 +35,10 @@ def sample_linear(
 def sample_ids(mask: Shaped[Tensor, "*s"], where: list[Tensor]) -> Shaped[Tensor, "*r"]:
     """The id with the largest share among the corners of the cell that a position lies in.
 
-    It is the argmax of linearly interpolated one-hot masks at a cost that does not grow with classes:
-    most cells have one id throughout, and only the others vote. Against nearest neighbour it
-    halves the mismatch with the true shape (balls of 2 to 12 voxels, turned and scaled).
+    It is the argmax of linearly interpolated one-hot masks at a cost that does not grow with the
+    number of classes: most cells have one id throughout, and only the others vote. Against nearest
+    neighbour it cuts the mismatch with the true shape by a third (balls of radius 2 to 12 voxels,
+    turned and scaled: Dice .862 for .812 at 2, .954 for .928 at 5, .982 for .970 at 12).
     """
     padded = F.pad(mask, (1, 1) * len(where))
     strides = [prod(padded.shape[axis + 1 :]) for axis in range(len(where))]
@@ -69,14 +70,17 @@ def _vote(ids: Tensor, first: Tensor, parts: list[Tensor], strides: list[int]) -
     """The id with the largest linear weight in each cell; `parts` is how far into the cell."""
     corners, weights = [], []
     for sides in product((0, 1), repeat=len(strides)):
-        corners.append(
-            ids[first + sum(s * stride for s, stride in zip(sides, strides, strict=True))]
-        )
+        offset = sum(side * stride for side, stride in zip(sides, strides, strict=True))
+        corners.append(ids[first + offset])
         shares = [p if side else 1 - p for side, p in zip(sides, parts, strict=True)]
         weights.append(torch.stack(shares).prod(0))
     corner_ids, weight = torch.stack(corners), torch.stack(weights)
-    scores = torch.stack([(weight * (corner_ids == own)).sum(0) for own in corner_ids])
-    return corner_ids.gather(0, scores.argmax(0, keepdim=True))[0]
+    winner, best = corner_ids[0], torch.zeros_like(weight[0])
+    for own in corner_ids:
+        score = (weight * (corner_ids == own)).sum(0)
+        winner = torch.where(score > best, own, winner)
+        best = torch.maximum(score, best)
+    return winner
 
 
 def _by_axis(image: Tensor, where: list[Tensor]) -> Tensor:

@@ -19,7 +19,7 @@ _NEAR = 0.25
 _HALF = 128
 
 
-class Hopeless(Exception):  # noqa: N818 - a verdict on one case, not a failure
+class Hopeless(Exception):
     """Repairing would be guessing: the case is left out."""
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -1,1 +1,1 @@
-"""The training loop, on Lightning; import what you need from its files, so that only training waits."""
+"""The training loop, on Lightning: import from its files, so that only training waits for it."""

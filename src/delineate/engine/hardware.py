@@ -25,7 +25,7 @@ def choose_device(wish: str = "auto") -> str:
 def choose_precision(wish: str, device: str) -> Precision:
     """The fastest safe precision of the device.
 
-    A processor without bf16 instructions emulates them thirty times slower than fp32, so it gets fp32.
+    A processor without bf16 instructions emulates them thirty times slower than fp32: it gets fp32.
     """
     if wish == "fp32" or wish == "bf16" or wish == "fp16":
         return wish

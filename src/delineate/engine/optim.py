@@ -1,7 +1,7 @@
 """Learning-rate schedules as functions of progress, and which weights decay.
 
-A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the same one
-serves a budget of steps and a budget of minutes.
+A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the same
+one serves a budget of steps and a budget of minutes.
 """
 
 import math
@@ -16,7 +16,9 @@ __all__ = ["Constant", "Cosine", "Poly", "Schedule", "parameter_groups"]
 class Schedule(Protocol):
     """The factor on the learning rate at a progress between 0 and 1."""
 
-    def __call__(self, progress: float) -> float: ...  # noqa: D102 - the class says it
+    def __call__(self, progress: float) -> float:
+        """The factor."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Cosine:
     warmup: float = 0.02
 
     def __call__(self, progress: float) -> float:
+        """The factor."""
         rise, rest = _warm_up(progress, self.warmup)
         return rise * 0.5 * (1 + math.cos(math.pi * rest))
 
@@ -38,6 +41,7 @@ class Poly:
     warmup: float = 0.0
 
     def __call__(self, progress: float) -> float:
+        """The factor."""
         rise, rest = _warm_up(progress, self.warmup)
         return rise * (1 - rest) ** self.power
 
@@ -49,6 +53,7 @@ class Constant:
     warmup: float = 0.0
 
     def __call__(self, progress: float) -> float:
+        """The factor."""
         return _warm_up(progress, self.warmup)[0]
 
 
@@ -69,5 +74,3 @@ def _warm_up(progress: float, warmup: float) -> tuple[float, float]:
     if progress < warmup:
         return progress / warmup, 0.0
     return 1.0, (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
-
-

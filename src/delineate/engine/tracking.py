@@ -13,16 +13,13 @@ __all__ = ["CsvTable"]
 
 
 class CsvTable(Logger):
-    """One row per call in metrics.csv, each flushed at once; a figure that is not known is blank."""
+    """One row a call in metrics.csv, each flushed at once; a figure that is not known is blank."""
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
         super().__init__()
         self.path = path
         self.columns = ("step", *columns)
-        if rank_zero_only.rank == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w", newline="") as file:
-                csv.writer(file).writerow(self.columns)
+        self._begin()
 
     @property
     def name(self) -> str:
@@ -35,6 +32,12 @@ class CsvTable(Logger):
         return ""
 
     @rank_zero_only
+    def _begin(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("w", newline="") as file:
+            csv.writer(file).writerow(self.columns)
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a row; a figure without a column is a ValueError."""
         row = {"step": step, **metrics}
@@ -45,7 +48,9 @@ class CsvTable(Logger):
             csv.writer(file).writerow(_short(row.get(c)) for c in self.columns)
 
     @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
         """Nothing to add: config.yaml and plan.json lie beside the table."""
 
 

@@ -17,7 +17,7 @@ __all__ = ["scorer"]
 def scorer(
     cache: Cache, cases: Sequence[str], plan: Plan, *, device: str, overlap: float
 ) -> Callable[[nn.Module], dict[str, float]]:
-    """A function from a network to `val_dice/<class>` over the cases, and `val_dice`, their mean."""
+    """A function from a network to `val_dice/<class>` over the cases and `val_dice`, their mean."""
     windows = windows_of(plan, overlap=overlap)
     labels = plan.labels
 

@@ -29,9 +29,8 @@ class Average:
         """Move towards the present weights; the memory is short while few steps are done."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(
-            list(self.network.parameters()), [p.detach() for p in network.parameters()], share
-        )
+        for mean, present in zip(self.network.parameters(), network.parameters(), strict=True):
+            mean.lerp_(present, share)
         for mean, present in zip(self.network.buffers(), network.buffers(), strict=True):
             mean.copy_(present)
 
