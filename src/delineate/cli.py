@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from delineate import __version__
-from delineate.errors import DelineateError
+from delineate.errors import ConfigError, DelineateError
 
 __all__ = ["app", "main"]
 
@@ -35,11 +35,17 @@ Recipe = Annotated[str, typer.Option("--recipe", "-r", help="A recipe by name, o
 
 def main() -> None:
     """Run the command line."""
-    sys.path.insert(0, str(Path.cwd()))  # a user's own network or loss, by import path
+    # A user's own network or loss, by import path; last, so that it hides no package.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except DelineateError as error:
         typer.secho(str(error), err=True)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.secho(f"{error.filename}: {error.strerror}.", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         typer.secho("Stopped.", err=True)
@@ -64,13 +70,13 @@ def demo(
     budget: Annotated[str, typer.Option(help="How long to train.")] = "75s",
 ) -> None:
     """Make synthetic scans, train on them, and show the result on a page."""
-    from delineate.console import console, showing_progress
+    from delineate.console import showing_progress
     from delineate.demonstration import demonstrate
 
     with showing_progress() as bars:
         result = demonstrate(folder, budget=budget, bars=bars)
-    console.print(f"Mean Dice on {result.cases} held-out cases: [bold]{result.dice:.3f}[/]")
-    console.print(f"Report: {result.page}")
+    typer.echo(f"Mean Dice on {result.cases} held-out cases: {result.dice:.3f}")
+    typer.echo(f"Report: {result.page}")
 
 
 @app.command()
@@ -83,12 +89,11 @@ def synth(
     layout: Annotated[str | None, typer.Option(help="nnunet, msd, bids, folders or hdf5.")] = None,
 ) -> None:
     """Make a seeded data set of synthetic scans with known truth."""
-    from delineate.console import console
     from delineate.datasets import synthesise
 
-    size = tuple(int(n) for n in shape.replace("x", ",").split(",")) if shape else None
+    size = None if shape is None else _sizes(shape)
     root = synthesise(kind, out, cases=cases, shape=size, seed=seed, layout=layout)
-    console.print(f"{cases} cases in {root}")
+    typer.echo(f"{cases} cases in {root}")
 
 
 @app.command()
@@ -106,16 +111,19 @@ def doctor(
 
     from delineate.console import show_examination, showing_progress
     from delineate.datasets import examine, read_dataset, repair
+    from delineate.io import atomic_path
 
     dataset = read_dataset(data, layout=layout, group=group)
     with showing_progress() as bars:
         found = examine(dataset, progress=bars.track)
     show_examination(found)
     if json is not None:
-        json.write_text(dumps(found.to_json(), indent=1), encoding="utf-8")
+        with atomic_path(json) as part:
+            part.write_text(dumps(found.to_json(), indent=1), encoding="utf-8")
     if fix is not None:
         for change in repair(dataset, found, fix):
             typer.echo(change)
+        typer.echo(f"Repaired copy: {fix}")
     raise typer.Exit(1 if found.errors else 0)
 
 
@@ -171,14 +179,14 @@ def train(
 ) -> None:
     """Train a model: from a folder of scans to a report."""
     from delineate.config import load_config
-    from delineate.console import console, showing_progress
+    from delineate.console import showing_progress
     from delineate.run import train as run_training
 
     config = load_config(recipe, overrides or [])
     with showing_progress() as bars:
         result = run_training(config, bars=bars)
-    console.print(f"Mean Dice on {result.cases} held-out cases: [bold]{result.dice:.4f}[/]")
-    console.print(f"Report: {result.page}")
+    typer.echo(f"Mean Dice on {result.cases} held-out cases: {result.dice:.4f}")
+    typer.echo(f"Report: {result.page}")
 
 
 @app.command()
@@ -189,7 +197,10 @@ def predict(
     flips: Annotated[
         bool, typer.Option(help="Average over mirrored copies: slower, steadier.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
+    ] = "auto",
 ) -> None:
     """Write one mask per scan, on the scan's own grid."""
     from delineate.console import showing_progress
@@ -199,6 +210,7 @@ def predict(
         failures = run_prediction(run, scans, out, flips=flips, device=device, bars=bars)
     for failure in failures:
         typer.secho(str(failure), err=True)
+    typer.echo(f"Masks: {out}")
     raise typer.Exit(2 if failures else 0)
 
 
@@ -240,9 +252,11 @@ def schema() -> None:
 def list_all() -> None:
     """Name every recipe and what it is for."""
     from delineate.config import list_recipes
-    from delineate.console import show_table
 
-    show_table(("recipe", "what it is for"), list_recipes().items())
+    recipes = list_recipes()
+    width = max(map(len, recipes))
+    for name, purpose in recipes.items():
+        typer.echo(f"{name.ljust(width)}  {purpose}")
 
 
 @recipes_app.command("show")
@@ -250,9 +264,19 @@ def show_one(name: Annotated[str, typer.Argument(help="The name of a recipe.")])
     """Print the YAML of a recipe, to start your own from."""
     from delineate.config import recipe_path
 
-    typer.echo(recipe_path(name).read_text(), nl=False)
+    typer.echo(recipe_path(name).read_text(encoding="utf-8"), nl=False)
 
 
 def _paths(data: Path) -> list[str]:
     """The two keys that every recipe leaves open; a plan and a cache have no run."""
     return [f"data.root={data}", "run_dir=runs/none"]
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """The numbers of '64,64,64' or '64x64x64'."""
+    try:
+        return tuple(int(size) for size in text.replace("x", ",").split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--shape: '{text}' is no list of whole numbers. Fix: write 64,64,64."
+        ) from None

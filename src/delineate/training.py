@@ -112,18 +112,20 @@ def _loss(config: Config, plan: Plan) -> WeightedSum:
 
 
 def _augmentation(config: Config, plan: Plan) -> Augmentation:
-    mirror = plan.labels.mirror
-    transforms = [build(part, "delineate.augment", mirror=mirror) for part in config.augment]
-    patch = tuple(n for axis, n in enumerate(plan.patch) if axis != plan.slice_axis)
-    return Augmentation(transforms, patch=patch)
+    seen = plan.seen_axes
+    known = {
+        "mirror": plan.labels.mirror,
+        "mirror_axis": seen.index(plan.left_right) if plan.left_right in seen else None,
+    }
+    transforms = [build(part, "delineate.augment", **known) for part in config.augment]
+    return Augmentation(transforms, patch=tuple(plan.patch[axis] for axis in seen))
 
 
 def _read_patch(plan: Plan, augment: Augmentation) -> tuple[int, ...]:
     """What the data room reads for a patch, so that a rotation finds tissue at the corners."""
-    seen = [axis for axis in range(len(plan.patch)) if axis != plan.slice_axis]
-    wide = augment.read_patch(tuple(plan.spacing[axis] for axis in seen))
+    wide = augment.read_patch(tuple(plan.spacing[axis] for axis in plan.seen_axes))
     read = list(plan.patch)
-    for axis, size in zip(seen, wide, strict=True):
+    for axis, size in zip(plan.seen_axes, wide, strict=True):
         read[axis] = size
     return tuple(read)
 

@@ -61,25 +61,32 @@ def test_the_hippocampus_on_a_card_gets_its_published_plan():
 def test_a_cpu_gets_half_the_width_and_a_small_batch():
     plan = _plan(_fingerprint(), device="cpu")
 
-    assert plan.patch == (40, 56, 40)
-    assert plan.batch_size == 4
+    assert plan.patch == (32, 48, 32)  # 36 x 50 x 35, cut and not padded
+    assert plan.batch_size == 2
     assert plan.network.features == (16, 32, 64, 128)
     assert "CPU" in plan.reasons["batch_size"]
     assert "CPU" in plan.reasons["network"]
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_the_patch_shrinks_until_the_step_fits(device):
+def test_a_patch_on_a_cpu_has_at_most_the_voxels_of_a_cube_of_64():
+    plan = _plan(_fingerprint((300, 280, 260), (0.8, 0.8, 0.8), num=20), device="cpu")
+
+    assert plan.patch == (64, 64, 64)
+    assert "CPU" in plan.reasons["patch"]
+
+
+@pytest.mark.parametrize(("device", "tight", "ample"), [("cpu", 0.3, 0.5), ("cuda", 3.0, 6.0)])
+def test_the_patch_shrinks_until_the_step_fits(device, tight, ample):
     large = _fingerprint((300, 280, 260), (0.8, 0.8, 0.8), num=20)
 
-    plan = _plan(large, memory_gb=3.0, device=device)
-    roomy = _plan(large, memory_gb=6.0, device=device)
+    plan = _plan(large, memory_gb=tight, device=device)
+    roomy = _plan(large, memory_gb=ample, device=device)
 
-    assert plan.memory_gb <= 3.0
+    assert plan.memory_gb <= tight
     assert plan.batch_size == 2
-    assert roomy.memory_gb <= 6.0
+    assert roomy.memory_gb <= ample
     assert sum(roomy.patch) > sum(plan.patch)
-    assert re.search(r"3\.0 GB \(as asked for\); \d+ larger ones did not", plan.reasons["patch"])
+    assert re.search(rf"{tight} GB \(as asked for\); \d+ larger ones did not", plan.reasons["patch"])
 
 
 def test_the_batch_grows_into_the_memory_that_is_left():
@@ -152,7 +159,7 @@ def test_a_wish_that_cannot_be_is_named(wishes, told):
 
 
 def test_slices_of_volumes_lie_across_the_longest_voxels():
-    plan = _plan(_fingerprint((200, 30, 180), (0.8, 4.0, 0.8), num=30), dims=2)
+    plan = _plan(_fingerprint((200, 30, 180), (0.8, 4.0, 0.8), num=30), dims=2, device="cuda")
 
     assert plan.patch == (224, 1, 192)
     assert plan.slice_axis == 1
@@ -174,7 +181,7 @@ def test_a_patch_of_one_slice_asks_for_a_two_dimensional_network():
 
 def test_pictures_get_two_axes_throughout():
     channels = ("red", "green", "blue")
-    plan = _plan(_fingerprint((512, 500), (1.0, 1.0), num=16, channels=channels))
+    plan = _plan(_fingerprint((512, 500), (1.0, 1.0), num=16, channels=channels), device="cuda")
 
     assert plan.patch == (512, 512)
     assert plan.slice_axis is None

@@ -12,17 +12,15 @@ from delineate.contracts import Batch, Target
 
 __all__ = ["Flip"]
 
-_LEFT_RIGHT = 0
-
-
 class Flip:
-    """Reverse axes; across the left-right axis (0) paired labels change places.
+    """Reverse axes; across the left-right axis paired labels change places.
 
     Args:
         axes: which may be reversed; None means all.
         probability: of reversing, for each axis by itself.
         mirror: where each channel comes from after a left-right mirror (`Labels.mirror`); None if
             no label has a side.
+        mirror_axis: the left-right axis; None if the samples do not show it.
     """
 
     def __init__(
@@ -31,9 +29,11 @@ class Flip:
         axes: Sequence[int] | None = None,
         probability: float = 0.5,
         mirror: Sequence[int] | None = None,
+        mirror_axis: int | None = 0,
     ) -> None:
         self.axes = axes
         self.probability = probability
+        self.mirror_axis = mirror_axis
         sided = mirror is not None and list(mirror) != list(range(len(mirror)))
         self.mirror = tuple(mirror) if mirror is not None and sided else None
 
@@ -50,7 +50,7 @@ class Flip:
             return batch
         target = batch.target
         turns = [() if draw is None else tuple(draw["axes"]) for draw in draws]
-        swaps = [_LEFT_RIGHT in axes and self.mirror is not None for axes in turns]
+        swaps = [self.mirror_axis in axes and self.mirror is not None for axes in turns]
         dims = len(batch.spacing)
         return replace(
             batch,

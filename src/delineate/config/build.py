@@ -16,7 +16,7 @@ NETWORK = frozenset({"features", "strides", "kernels", "convolutions"})
 SUPPLIED = {
     "delineate.models": NETWORK | {"in_channels", "out_channels", "spatial_dims"},
     "delineate.losses": frozenset({"overlapping"}),
-    "delineate.augment": frozenset({"mirror"}),
+    "delineate.augment": frozenset({"mirror", "mirror_axis"}),
     "torch.optim": frozenset({"params"}),
     "delineate.engine.optim": frozenset(),
 }

@@ -34,18 +34,14 @@ class Failure:
 
 def windows_of(plan: Plan, *, overlap: float = 0.5, flips: bool = False) -> Windows:
     """The cut that a plan asks for; flips go along every axis that the network sees."""
-    dims = len(plan.patch)
-    axes = tuple(axis for axis in range(dims) if axis != plan.slice_axis)
     return Windows(
         patch=plan.patch,
         overlap=overlap,
         batch=plan.batch_size,
         slice_axis=plan.slice_axis,
-        flips=axes if flips else (),
+        flips=plan.seen_axes if flips else (),
         mirror=plan.labels.mirror,
-        mirror_axis=0
-        if dims == 3
-        else 1,  # volumes are (i, j, k) in RAS+, pictures (rows, columns)
+        mirror_axis=plan.left_right,
     )
 
 

@@ -18,7 +18,7 @@ SMALLEST_BATCH = 2
 """nnU-Net's: a patch shrinks rather than go below it."""
 BATCH_SHARE = 0.05
 """One batch sees no more than this part of the data set's voxels: larger ones train worse there."""
-LARGEST_BATCH = {("cpu", 3): 4, ("cpu", 2): 8, ("gpu", 3): 9, ("gpu", 2): 32}
+LARGEST_BATCH = {("cpu", 3): 2, ("cpu", 2): 4, ("gpu", 3): 9, ("gpu", 2): 32}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

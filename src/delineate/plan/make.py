@@ -12,7 +12,12 @@ from delineate.plan.fingerprint import Fingerprint
 from delineate.plan.fit import Fit, Limits, fit
 from delineate.plan.memory import Precision, available_gb, has_card, measure_step
 from delineate.plan.plan import Plan
-from delineate.plan.topology import first_patch, plan_network, shrinking_patches
+from delineate.plan.topology import (
+    first_patch,
+    plan_network,
+    shrinking_patches,
+    without_padding,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["make_plan"]
 
 WIDTH_GPU, WIDTH_CPU = 32, 16
+CPU_VOXELS = {2: 320**2, 3: 64**3}
+"""No more in a patch on a CPU, where a step of a larger one takes many seconds."""
 
 
 def make_plan(
@@ -55,6 +62,7 @@ def make_plan(
         draft=draft,
         slice_axis=choose_slice_axis(draft, dims=dims, patch=patch),
         width=width or (WIDTH_CPU if on_cpu else WIDTH_GPU),
+        on_cpu=on_cpu,
     )
     patches = sketch.patches() if patch is None else [_asked_patch(patch, sketch)]
     memory, memory_why = available_gb(device) if memory_gb is None else (memory_gb, "as asked for")
@@ -86,6 +94,7 @@ class _Sketch:
     draft: Plan
     slice_axis: int | None
     width: int
+    on_cpu: bool
 
     @property
     def axes(self) -> list[int]:
@@ -102,13 +111,16 @@ class _Sketch:
 
     def patches(self) -> list[tuple[int, ...]]:
         """What may be tried, largest first, in the network's axes."""
-        largest = first_patch(self.spacing, self.shape)
+        most = CPU_VOXELS[len(self.axes)] if self.on_cpu else None
+        largest = first_patch(self.spacing, self.shape, voxels=most)
         if len(plan_network(largest, self.spacing, 1)[0].strides) < 2:
             shape = "x".join(map(str, self.draft.shape))
             raise PlanError(
                 f"plan: the scans are too small to learn from, {shape} voxels on median after "
                 "resampling. Fix: ask for a finer plan.spacing."
             )
+        if self.on_cpu:
+            largest = without_padding(largest, self.spacing)
         return list(shrinking_patches(largest, self.spacing, self.shape))
 
     def draw(self, patch: tuple[int, ...], batch_size: int) -> Plan:
@@ -173,6 +185,12 @@ def _why_patch(sketch: _Sketch, found: Fit, limits: Limits) -> str:
             f"The largest whose step fits in {limits.memory_gb:.1f} GB ({limits.memory_why}); "
             f"{found.tried} larger ones did not, and a patch holds the same mm along each axis "
             f"within the median shape {shape}.{slices}"
+        )
+    if sketch.on_cpu:
+        return (
+            f"The same mm along each axis within the median shape {shape}, cut until the network's "
+            f"strides divide it: on a CPU every voxel of padding, and every one beyond some "
+            f"{CPU_VOXELS[len(sketch.axes)]:,}, costs steps.{slices}"
         )
     if all(p >= n for p, n in zip(found.patch, sketch.shape, strict=True)):
         return f"The median shape {shape}, padded until the network's strides divide it.{slices}"

@@ -61,6 +61,16 @@ class Plan:
     """Why each figure is what it is, in one sentence, by field name."""
 
     @property
+    def left_right(self) -> int:
+        """The axis from left to right: 0 in volumes (RAS+), 1 in pictures (rows, columns)."""
+        return 0 if len(self.patch) == 3 else 1
+
+    @property
+    def seen_axes(self) -> tuple[int, ...]:
+        """The axes that the network sees: all but the slice axis."""
+        return tuple(axis for axis in range(len(self.patch)) if axis != self.slice_axis)
+
+    @property
     def slice_axis(self) -> int | None:
         """The axis that a 2-D network walks along in volumes; None where network and data agree."""
         network_dims = len(self.network.strides[0])

@@ -17,6 +17,7 @@ __all__ = [
     "shrinking_patches",
     "target_spacing",
     "total_stride",
+    "without_padding",
 ]
 
 SMALLEST_EDGE = 4
@@ -59,10 +60,15 @@ def long_axis(spacing: Sequence[float]) -> int | None:
     return list(spacing).index(max(spacing))
 
 
-def first_patch(spacing: Sequence[float], shape: Sequence[int]) -> tuple[int, ...]:
-    """Equal mm along each axis, as many voxels as a cube of 256 or a square of 2048; clipped."""
+def first_patch(
+    spacing: Sequence[float], shape: Sequence[int], *, voxels: int | None = None
+) -> tuple[int, ...]:
+    """Equal mm along each axis and so many voxels, clipped to the shape.
+
+    None takes nnU-Net's number: a cube of 256 or a square of 2048.
+    """
     dims = len(spacing)
-    side = (LARGEST_PATCH[dims] * prod(spacing)) ** (1 / dims)
+    side = ((voxels or LARGEST_PATCH[dims]) * prod(spacing)) ** (1 / dims)
     return tuple(
         max(1, min(round(side / mm), size)) for mm, size in zip(spacing, shape, strict=True)
     )
@@ -93,6 +99,12 @@ def plan_network(
     )
     steps = total_stride(network)
     return network, tuple(ceil(n / s) * s for n, s in zip(patch, steps, strict=True))
+
+
+def without_padding(patch: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
+    """The patch cut, not padded, to multiples of its network's total stride."""
+    steps = total_stride(plan_network(patch, spacing, 1)[0])
+    return tuple(max(s, n // s * s) for n, s in zip(patch, steps, strict=True))
 
 
 def total_stride(network: Network) -> tuple[int, ...]:
