@@ -1,4 +1,4 @@
-"""Write docs/reference/config.md and cli.md from the schema and the commands: `make docs`."""
+"""Write the pages of docs/reference from schema, commands and findings: `make docs`."""
 
 import inspect
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from delineate.cli import app
 from delineate.config import config_reference
+from delineate.datasets.findings import KINDS
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -23,15 +24,35 @@ HEAD = """\
 - `KEY=VALUE` replaces a key of the recipe; every key is in the [configuration](config.md).
 """
 
+FINDINGS = """\
+# What the doctor finds
+
+`delineate doctor DATA` prints these, and `--json FILE` writes them by these names. An error must be
+mended before training; a warning is worth a look. See [how to use it](../how-to/doctor.md).
+
+| kind | severity | what it means | what to do |
+|---|---|---|---|
+"""
+
 
 def pages() -> dict[str, str]:
     """The text of each generated page by its file name."""
-    return {"config.md": config_reference(), "cli.md": cli_reference()}
+    return {
+        "config.md": config_reference(),
+        "cli.md": cli_reference(),
+        "findings.md": findings_reference(),
+    }
 
 
 def cli_reference() -> str:
     """Markdown: every command, its arguments and its options."""
     return "\n".join([HEAD, *_commands(get_command(app), "delineate")])
+
+
+def findings_reference() -> str:
+    """Markdown: every kind of finding."""
+    rows = (f"| `{name}` | {' | '.join(kind)} |\n" for name, kind in KINDS.items())
+    return FINDINGS + "".join(rows)
 
 
 def _commands(group: Any, path: str) -> Iterator[str]:

@@ -166,9 +166,9 @@ MISTAKES = {
         "command line: unknown key 'train.budgt'. Did you mean 'budget'?",
     ),
     "two unknown keys": (
-        ["train", "starter", "data.root=DATA", "train.budgt=5min", "trian.seed=1"],
+        ["train", "starter", "data.root=DATA", "train.budgt=5min", "trainn.seed=1"],
         "command line: unknown key 'train.budgt'. Did you mean 'budget'?\n"
-        "command line: unknown key 'trian'. Did you mean 'train'?",
+        "command line: unknown key 'trainn'. Did you mean 'train'?",
     ),
     "no data": (["train", "starter"], "starter.yaml:8: missing key 'data.root'"),
     "unknown recipe": (

@@ -153,7 +153,8 @@ def test_a_data_set_with_a_fault_is_refused_in_the_doctors_words(organs: Path, t
     image.write_bytes(image.read_bytes()[:200])
     done = train(copy, folder)
     assert done.code == 2
-    assert f"{copy}: 1 faults must be mended before training.\n  error: organs_002: " in done.err
+    assert done.err.startswith(f"{copy}: 1 fault")
+    assert "must be mended before training.\n  error: organs_002: " in done.err
     assert f"Fix: see `delineate doctor {copy}`; its --fix OUT writes a repaired copy." in done.err
     assert "DataError" in (folder / "log.txt").read_text()
     assert not (folder / "plan.json").exists()
@@ -234,3 +235,11 @@ def test_a_network_and_a_loss_of_ones_own_are_trained_by_import_path(
     assert "loss/Focal" in header
     scan = organs / "imagesTr" / "organs_001_0000.nii.gz"
     assert delineate("predict", tmp_path / "runs" / "own", scan, "-o", tmp_path / "m").code == 0
+
+
+def test_samples_are_changed_in_full_precision_whatever_the_step_is_computed_in(
+    organs: Path, tmp_path: Path
+):
+    transforms = "augment=[{name: LowResolution, probability: 1.0}, {name: Affine}]"
+    done = train(organs, tmp_path / "runs" / "run", "train.precision=bf16", transforms)
+    assert done.code == 0, done.err
