@@ -2,8 +2,8 @@
 
     python bench/data_path.py DATA --peer PYTHON
 
-DATA is a Decathlon folder; PYTHON is the interpreter of an environment with nnunetv2. Prints one line
-per run and the ratio of the medians.
+DATA is a Decathlon folder; PYTHON is the interpreter of an environment with nnunetv2. Prints one
+line per run and the ratio of the medians.
 """
 
 import argparse

@@ -25,6 +25,7 @@ FLOORS = (
     "report",
     "engine",
     "assemble run_folder",
+    "groundwork",
     "training",
     "run",
     "demonstration stages cluster",

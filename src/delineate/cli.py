@@ -140,8 +140,8 @@ def plan(
     """Work out spacing, patch, batch and network from the data and the machine."""
     from delineate.config import load_config
     from delineate.console import show_plan, showing_progress
+    from delineate.groundwork import plan_data
     from delineate.plan import write_plan
-    from delineate.run import plan_data
 
     wishes = [] if memory_gb is None else [f"plan.memory_gb={memory_gb}"]
     config = load_config(recipe, [*_paths(data), *wishes, *(overrides or ())])
@@ -163,7 +163,7 @@ def prepare(
     """Crop, resample and normalise every case once, on the planned grid."""
     from delineate.config import load_config
     from delineate.console import showing_progress
-    from delineate.run import prepare_data
+    from delineate.groundwork import prepare_data
 
     keys = [f"data.cache={cache}"] + ([] if plan is None else [f"plan.file={plan}"])
     config = load_config(recipe, [*_paths(data), *keys, *(overrides or ())])

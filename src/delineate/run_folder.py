@@ -45,20 +45,30 @@ class RunFolder:
 
     @property
     def validation(self) -> Path:
-        """Masks of the held-out cases, and table.csv."""
+        """Masks of the held-out cases, and their scores."""
         return self.path / "validation"
 
     @property
+    def table(self) -> Path:
+        """The scores of the held-out cases."""
+        return self.validation / "table.csv"
+
+    @property
     def page(self) -> Path:
-        """The report, written last: a run that has it is finished."""
+        """The report, written last."""
         return self.path / "report.html"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the held-out cases are scored and the page is written."""
+        return self.page.is_file() and self.table.is_file()
 
     @classmethod
     @contextmanager
     def start(cls, config: Config) -> Iterator["RunFolder"]:
         """A fresh folder at `config.run_dir`; what an unfinished run left there is removed."""
         run = cls(config.run_dir)
-        if run.page.exists():
+        if run.finished:
             raise ConfigError(
                 f"{run.path}: this run is finished (see {run.page}). Fix: choose another run_dir."
             )

@@ -84,7 +84,7 @@ def test_overlapping_classes_come_out_as_layers(tmp_path):
     image = levels((8, 9, 10))
     labels = Labels(classes=(Class(name="a", id=1), Class(name="b", id=2)), overlapping=True)
     scan = save(tmp_path / "case.nii", image)
-    found = predict_case(Threshold(overlapping=True), plan(labels=labels), [scan], flips=True)
+    found = predict_case(Threshold(overlapping=True), plan(labels=labels), [scan], flips=(0, 1, 2))
     np.testing.assert_array_equal(found.array, np.stack([image > 0.5, image > 1.5]))
 
 
@@ -130,12 +130,13 @@ def test_a_picture_gives_a_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("patch", "network_dims", "flips", "mirror_axis"),
+    ("patch", "network_dims", "seen", "mirror_axis"),
     [((8, 8, 8), 3, (0, 1, 2), 0), ((8, 8, 1), 2, (0, 1), 0), ((8, 8), 2, (0, 1), 1)],
 )
-def test_flips_go_along_what_the_network_sees(patch, network_dims, flips, mirror_axis):
+def test_the_cut_knows_what_the_network_sees(patch, network_dims, seen, mirror_axis):
     ones = (1,) * network_dims
     network = Network(features=(4,), strides=(ones,), kernels=(ones,), convolutions=(2,))
-    cut = windows_of(plan(patch=patch, network=network), flips=True)
-    assert (cut.flips, cut.mirror_axis, cut.batch) == (flips, mirror_axis, 2)
+    planned = plan(patch=patch, network=network)
+    cut = windows_of(planned, flips=planned.seen_axes)
+    assert (cut.flips, cut.mirror_axis, cut.batch) == (seen, mirror_axis, 2)
     assert windows_of(plan(patch=patch, network=network)).flips == ()

@@ -86,7 +86,9 @@ def test_the_patch_shrinks_until_the_step_fits(device, tight, ample):
     assert plan.batch_size == 2
     assert roomy.memory_gb <= ample
     assert sum(roomy.patch) > sum(plan.patch)
-    assert re.search(rf"{tight} GB \(as asked for\); \d+ larger ones did not", plan.reasons["patch"])
+    assert re.search(
+        rf"{tight} GB \(as asked for\); \d+ larger ones did not", plan.reasons["patch"]
+    )
 
 
 def test_the_batch_grows_into_the_memory_that_is_left():

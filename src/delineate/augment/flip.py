@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from delineate.contracts import Batch, Target
 
 __all__ = ["Flip"]
 
+
 class Flip:
     """Reverse axes; across the left-right axis paired labels change places.
 
     Args:
-        axes: which may be reversed; None means all.
+        axes: which may be reversed; None means all, "left_right" only `mirror_axis`.
         probability: of reversing, for each axis by itself.
         mirror: where each channel comes from after a left-right mirror (`Labels.mirror`); None if
             no label has a side.
@@ -26,7 +28,7 @@ class Flip:
     def __init__(
         self,
         *,
-        axes: Sequence[int] | None = None,
+        axes: Sequence[int] | Literal["left_right"] | None = None,
         probability: float = 0.5,
         mirror: Sequence[int] | None = None,
         mirror_axis: int | None = 0,
@@ -39,10 +41,17 @@ class Flip:
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> Draw | None:
         """The axes to reverse."""
-        axes = range(len(frame.patch)) if self.axes is None else self.axes
+        axes = self._axes(len(frame.patch))
         chances = rng.random(len(axes))
         drawn = [a for a, chance in zip(axes, chances, strict=True) if chance < self.probability]
         return {"axes": drawn} if drawn else None
+
+    def _axes(self, dims: int) -> Sequence[int]:
+        if self.axes is None:
+            return range(dims)
+        if isinstance(self.axes, str):
+            return [] if self.mirror_axis is None else [self.mirror_axis]
+        return self.axes
 
     def apply(self, batch: Batch, draws: Draws) -> Batch:
         """The batch with some samples reversed."""

@@ -257,9 +257,7 @@ class Predict(Section):
     overlap: Annotated[Number, Ge(0), Lt(1)] = 0.5
     """The share of a window that it has in common with the next one."""
     flips: Switch = False
-    """Average over mirrored copies: a little better and 4 (2-D) or 8 (3-D) times slower."""
-    memory_gb: Positive | None = None
-    """GB that prediction may use; null takes what the device has."""
+    """Average over the mirror images that training showed: slower, a little better."""
 
 
 class Config(Section):

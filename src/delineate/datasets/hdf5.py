@@ -59,7 +59,7 @@ def _look_into(path: Path) -> _Contents:
     import h5py
 
     try:
-        with h5py.File(path) as file:
+        with h5py.File(path, "r", locking=False) as file:
             return _contents(file, path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read as HDF5 ({error}). Fix: copy it again.") from None

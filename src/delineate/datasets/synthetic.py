@@ -1,4 +1,4 @@
-"""Synthetic data sets: seeded phantoms of five kinds, written in any layout."""
+"""Synthetic data sets: seeded phantoms of six kinds, written in any layout."""
 
 import os
 import secrets
@@ -12,6 +12,7 @@ import numpy as np
 from delineate.datasets import write_layout
 from delineate.datasets.canvas import Drawing, Subject
 from delineate.datasets.phantom_cells import CELLS, draw_cells
+from delineate.datasets.phantom_heart import HEART, draw_heart
 from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
 from delineate.datasets.phantom_nuclei import NUCLEI, draw_nuclei
 from delineate.datasets.phantom_organs import ORGANS, draw_organs
@@ -46,6 +47,11 @@ PHANTOMS: dict[str, Phantom] = {
         title="abdominal CT: liver with tumours, spleen, kidneys, spine, aorta",
         subject=ORGANS,
         draw=draw_organs,
+    ),
+    "heart": Phantom(
+        title="cine MR of the heart: both ventricles and the muscle of the left one",
+        subject=HEART,
+        draw=draw_heart,
     ),
     "lesions": Phantom(
         title="brain MR in T1 and FLAIR with one to five irregular lesions",

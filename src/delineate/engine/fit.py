@@ -49,4 +49,7 @@ def fit(
         # Lightning advises more loader workers whatever the loader does; ours are planned.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        trainer.fit(task, batches)  # type: ignore[arg-type] # any iterable is a loader
+        try:
+            trainer.fit(task, batches)  # type: ignore[arg-type] # any iterable is a loader
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None

@@ -6,6 +6,8 @@ from typing import Literal
 
 import torch
 
+from delineate.errors import ConfigError
+
 __all__ = ["choose_device", "choose_precision", "keep_freed_memory"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -16,10 +18,11 @@ _NEVER = 2**31 - 1
 
 
 def choose_device(wish: str = "auto") -> str:
-    """'cuda' where there is a card, unless another device is asked for."""
-    if wish != "auto":
-        return wish
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """'cuda' where there is a card, unless 'cpu' is asked for; an absent card is an error."""
+    there = torch.cuda.is_available()
+    if wish == "cuda" and not there:
+        raise ConfigError("device: there is no CUDA card here. Fix: use cpu or auto.")
+    return "cuda" if there and wish != "cpu" else "cpu"
 
 
 def choose_precision(wish: str, device: str) -> Precision:
@@ -27,6 +30,8 @@ def choose_precision(wish: str, device: str) -> Precision:
 
     A processor without bf16 instructions emulates them thirty times slower than fp32: it gets fp32.
     """
+    if wish == "fp16" and device == "cpu":
+        raise ConfigError("precision: a CPU cannot train in fp16. Fix: use auto, bf16 or fp32.")
     if wish == "fp32" or wish == "bf16" or wish == "fp16":
         return wish
     if device == "cuda":

@@ -1,7 +1,7 @@
 """Learning-rate schedules as functions of progress, and which weights decay.
 
-A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the same
-one serves a budget of steps and a budget of minutes.
+A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the
+same one serves a budget of steps and a budget of minutes.
 """
 
 import math

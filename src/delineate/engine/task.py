@@ -59,7 +59,8 @@ class Task(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Augment, predict, compare: the sum of the named terms is what is trained."""
-        with torch.no_grad():
+        # Autocast is for the network: half a noise field, half a mask would no longer fit together.
+        with torch.no_grad(), torch.autocast(batch.image.device.type, enabled=False):
             batch = self.augment(batch, seed=self.seed)
         terms = self.loss(self(batch.image), batch.target)
         total = torch.stack(list(terms.values())).sum()

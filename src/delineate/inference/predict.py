@@ -32,14 +32,14 @@ class Failure:
         return f"{self.case}: {self.message}"
 
 
-def windows_of(plan: Plan, *, overlap: float = 0.5, flips: bool = False) -> Windows:
-    """The cut that a plan asks for; flips go along every axis that the network sees."""
+def windows_of(plan: Plan, *, overlap: float = 0.5, flips: tuple[int, ...] = ()) -> Windows:
+    """The cut that a plan asks for; `flips` are the axes along which mirror images are averaged."""
     return Windows(
         patch=plan.patch,
         overlap=overlap,
         batch=plan.batch_size,
         slice_axis=plan.slice_axis,
-        flips=plan.seen_axes if flips else (),
+        flips=flips,
         mirror=plan.labels.mirror,
         mirror_axis=plan.left_right,
     )
@@ -51,7 +51,7 @@ def predict_case(
     paths: Sequence[str | Path],
     *,
     overlap: float = 0.5,
-    flips: bool = False,
+    flips: tuple[int, ...] = (),
     device: torch.device | str = "cpu",
 ) -> Volume:
     """The mask of one scan, in canonical axes on its own grid: (1, *s) ids, or (k, *s) 0/1.
@@ -81,7 +81,7 @@ def predict_cases(
     *,
     suffix: str | None = None,
     overlap: float = 0.5,
-    flips: bool = False,
+    flips: tuple[int, ...] = (),
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> tuple[Failure, ...]:
