@@ -73,6 +73,8 @@ def test_a_mirror_swaps_the_channels_of_a_pair():
     "names",
     [
         ("left_lung", "right_lung"),
+        ("Left-Lateral-Ventricle", "Right-Lateral-Ventricle"),
+        ("Left-Inf-Lat-Vent", "Right-Inf-Lat-Vent"),
         ("Lung-Lt", "Lung-Rt"),
         ("L_hip", "R_hip"),
         ("HIP-lh", "HIP-rh"),
@@ -84,7 +86,15 @@ def test_left_and_right_names_are_recognised(names):
 
 
 @pytest.mark.parametrize(
-    "names", [("L1", "L2"), ("cleft", "cright"), ("liver", "river"), ("Left",)]
+    "names",
+    [
+        ("L1", "L2"),
+        ("left_ventricle", "right_ventricle"),
+        ("atrium_l", "atrium_r"),
+        ("cleft", "cright"),
+        ("liver", "river"),
+        ("Left",),
+    ],
 )
 def test_names_that_only_look_like_sides_are_not_pairs(names):
     assert find_pairs(names) == ()

@@ -154,7 +154,7 @@ def test_a_data_set_with_a_fault_is_refused_in_the_doctors_words(organs: Path, t
     done = train(copy, folder)
     assert done.code == 2
     assert done.err.startswith(f"{copy}: 1 fault")
-    assert "must be mended before training.\n  error: organs_002: " in done.err
+    assert "to mend before training.\n  error: organs_002: " in done.err
     assert f"Fix: see `delineate doctor {copy}`; its --fix OUT writes a repaired copy." in done.err
     assert "DataError" in (folder / "log.txt").read_text()
     assert not (folder / "plan.json").exists()

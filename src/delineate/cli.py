@@ -81,7 +81,9 @@ def demo(
 
 @app.command()
 def synth(
-    kind: Annotated[str, typer.Argument(help="organs, lesions, nuclei, slices or structures.")],
+    kind: Annotated[
+        str, typer.Argument(help="organs, heart, lesions, nuclei, slices or structures.")
+    ],
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     cases: Annotated[int, typer.Option(help="How many.")] = 20,
     shape: Annotated[str | None, typer.Option(help="Voxels, such as 64,64,64.")] = None,

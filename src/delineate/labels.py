@@ -189,10 +189,14 @@ _SHORT_SIDES = (("L", "R"), ("l", "r"), ("lh", "rh"), ("Lt", "Rt"), ("lt", "rt")
 
 
 def find_pairs(names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Names that differ only by left and right: `kidney_left`, `kidney_right`; `L-hip`, `R-hip`."""
+    """Names that differ only by left and right: `kidney_left`, `kidney_right`; `L-hip`, `R-hip`.
+
+    The chambers of the heart are named so too, but are no mirror images of each other.
+    """
     import re
 
-    known = list(names)
+    chamber = re.compile(r"(?i)^(?!.*lat).*(ventric|atri(um|al))")
+    known = [name for name in names if not chamber.search(name)]
     swaps = [(re.compile(rf"(?<![A-Za-z]){a}(?![a-z])"), b) for a, b in _SIDES]
     swaps += [(re.compile(rf"(?<![A-Za-z0-9]){a}(?![A-Za-z0-9])"), b) for a, b in _SHORT_SIDES]
     found = []

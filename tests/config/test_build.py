@@ -226,8 +226,8 @@ schedule:
     [
         ({"axes": [0, 2], "probability": 1}, None),
         ({"axes": None}, None),
-        ({"axes": 0}, "axes wants a list of whole numbers or null, got 0."),
-        ({"axes": [0.5]}, "axes wants a list of whole numbers or null, got [0.5]."),
+        ({"axes": 0}, "axes wants a list of whole numbers, left_right or null, got 0."),
+        ({"axes": [0.5]}, "axes wants a list of whole numbers, left_right or null, got [0.5]."),
         ({"probability": True}, "probability wants a number, got true."),
     ],
 )

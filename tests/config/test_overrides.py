@@ -104,6 +104,20 @@ def test_every_mistake_of_the_command_line_is_reported_at_once(source):
     ]  # fmt: skip
 
 
+def test_another_part_does_not_inherit_the_arguments_of_the_one_in_the_file(tmp_path):
+    path = tmp_path / "b.yaml"
+    path.write_text("{data: {root: s}, model: {name: UNet, deep_supervision: true}}")
+    assert load_config(path, ["model.name=mine.Net"]).model.arguments == {}
+    assert load_config(path, ["model.name=UNet"]).model.arguments == {"deep_supervision": True}
+    both = load_config(path, ["model.depth=3", "model.name=mine.Net", "model.width=8"])
+    assert both.model.arguments == {"depth": 3, "width": 8}
+
+
+def test_another_loss_keeps_the_weight_and_another_optimizer_the_rate(source):
+    config = load_config(source, ["optimizer.lr=0.1", "optimizer.name=SGD"])
+    assert config.optimizer.lr == 0.1
+
+
 def test_a_value_is_not_a_section(source):
     assert refusal(source, "train.seed.x=1") == [
         "command line: train.seed.x: train.seed is a value, not a section."

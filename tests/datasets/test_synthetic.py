@@ -147,7 +147,7 @@ def test_scenarios_vary_and_leave_structures_out() -> None:
     [
         (
             {"kind": "hearts"},
-            "synth: 'hearts' is unknown. Fix: use one of organs, lesions, nuclei,",
+            "synth: 'hearts' is unknown. Fix: use one of organs, heart, lesions, nuclei,",
         ),
         (
             {"kind": "slices", "layout": "bids"},

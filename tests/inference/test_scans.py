@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from delineate.errors import DataError
@@ -33,6 +35,15 @@ def test_numbered_files_are_the_channels_of_one_scan(tmp_path):
     assert names(scans) == [
         ("x", ("x_0000.nii.gz", "x_0001.nii.gz")),
         ("y", ("y_0000.nii.gz", "y_0001.nii.gz")),
+    ]
+
+
+def test_each_item_of_an_hdf5_file_is_a_scan_named_as_in_its_data_set(tmp_path):
+    with h5py.File(tmp_path / "test.h5", "w") as file:
+        file["images"] = np.zeros((2, 4, 4, 4), np.float32)
+    assert find_scans([tmp_path / "test.h5"], 1) == [
+        ("test_00000", (f"{tmp_path}/test.h5::images[0]",)),
+        ("test_00001", (f"{tmp_path}/test.h5::images[1]",)),
     ]
 
 

@@ -15,6 +15,8 @@ from delineate.errors import ConfigError
 __all__ = ["COMMAND_LINE", "apply_overrides"]
 
 COMMAND_LINE = Place("command line")
+KEPT = ("name", "weight", "lr", "weight_decay")
+"""What is said of a part whichever it is."""
 
 
 class _OverrideError(Exception):
@@ -51,10 +53,22 @@ def _put(reading: Reading, key: Key, text: str) -> None:
     _forget(reading, whole)
     reading.places |= value.places | {whole: COMMAND_LINE}
     reading.mistakes += value.mistakes
+    if key[-1] == "name":
+        _drop_arguments(reading, way, data, name=value.data)
     if isinstance(data, list) and last == len(data):
         data.append(value.data)
     else:
         data[last] = value.data
+
+
+def _drop_arguments(reading: Reading, way: Key, part: Any, *, name: str) -> None:
+    """Another part takes other arguments: what the file said about the old one goes with it."""
+    if part.get("name") in (None, name):
+        return
+    for argument in [k for k in part if k not in KEPT]:
+        if reading.places.get((*way, argument)) != COMMAND_LINE:
+            del part[argument]
+            _forget(reading, (*way, argument))
 
 
 def _step_into(data: Any, name: str | int, way: Key) -> Any:

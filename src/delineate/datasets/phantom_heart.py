@@ -1,4 +1,4 @@
-"""A heart in cine MR: both ventricles full of bright blood, and the dark muscle around the left one."""
+"""A heart in cine MR: two ventricles full of bright blood, and the dark muscle of the left one."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ _LUNG, _BODY, _FAT, _BLOOD, _MUSCLE, _LIVER = 22, 95, 205, 185, 78, 118
 
 
 def draw_heart(rng: np.random.Generator, shape: Sequence[int]) -> Drawing:
-    """One patient, between filled and contracted; the valves' plane cuts the ventricles off above."""
+    """One patient, between filled and contracted; the plane of the valves cuts both off above."""
     canvas = draw_canvas(rng, shape, view_mm=(132, 132, 92), warp_mm=3.0)
     cavity, muscle, right = _ventricles(canvas, rng)
     grain = texture(rng, shape, knots=8)

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from delineate.errors import DataError
 from delineate.io import SUFFIXES, is_image, stem
+from delineate.io.hdf5 import count_items
+from delineate.io.paths import suffix_of
 
 __all__ = ["find_scans"]
 
@@ -19,10 +22,14 @@ def find_scans(inputs: Sequence[Path], channels: int) -> list[Scan]:
     """Every scan of the given files and folders, sorted by id.
 
     A folder stands for the images in it, and for the DICOM series in its folders; a DICOM folder is
-    one scan. Names like `case_0000`, `case_0001` (nnU-Net) are the channels of `case`. With one
-    channel, the number is taken for a channel only where every name ends in `_0000`.
+    one scan, and so is each item of `images` in an HDF5 file. Names like `case_0000`, `case_0001`
+    (nnU-Net) are the channels of `case`. With one channel, the number is taken for a channel only
+    where every name ends in `_0000`.
     """
-    files = [file for path in inputs for file in _images(path)]
+    given = [file for path in inputs for file in _images(path)]
+    items = [item for file in given for item in _items(file)]
+    stores = {item.file for item in items}
+    files = [file for file in given if file not in stores]
     numbered = [bool(n) and n[2] == "0000" for n in map(_number, files)]
     by_channel = any(numbered) if channels > 1 else all(numbered)
     found: dict[str, dict[int | None, Path]] = {}
@@ -33,7 +40,23 @@ def find_scans(inputs: Sequence[Path], channels: int) -> list[Scan]:
         if channel in known:
             raise DataError(f"{case}: {known[channel]} and {file} would be the same scan.")
         known[channel] = file
-    return [(case, _in_order(case, found[case], channels)) for case in sorted(found)]
+    scans = [(case, _in_order(case, parts, channels)) for case, parts in found.items()]
+    return sorted(scans + [(item.case, (item.reference,)) for item in items])
+
+
+class _Item(NamedTuple):
+    """One scan of an HDF5 file, named as the data set of such files names it."""
+
+    file: Path
+    case: str
+    reference: str
+
+
+def _items(file: Path) -> list[_Item]:
+    if suffix_of(file) not in (".h5", ".hdf5") or "::" in str(file):
+        return []
+    count = count_items(file, "images") or 0
+    return [_Item(file, f"{stem(file)}_{i:05}", f"{file}::images[{i}]") for i in range(count)]
 
 
 def _images(path: Path) -> list[Path]:

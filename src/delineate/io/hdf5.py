@@ -16,7 +16,7 @@ from delineate.errors import DataError
 from delineate.io.paths import missing, split_reference
 from delineate.io.volume import Grid, Stored
 
-__all__ = ["read", "read_header", "write"]
+__all__ = ["count_items", "read", "read_header", "write"]
 
 _AXES = {2: "ij", 3: "ijk", 4: "cijk"}
 _LIMIT = 8
@@ -36,6 +36,12 @@ def read_header(reference: str) -> tuple[Grid, int, np.dtype]:
     """Grid, channels and value type of one item."""
     dataset, index = _dataset(reference)
     return _facts(dataset, index, reference)
+
+
+def count_items(path: str | Path, name: str) -> int | None:
+    """How many items the data set `name` of a file holds; None where there is no such data set."""
+    file = _open(str(path))
+    return len(file[name]) if name in file else None
 
 
 def write(path: Path, array: np.ndarray, grid: Grid, *, name: str) -> None:
