@@ -3,6 +3,7 @@
 On a terminal, a long cell is cut; into a pipe or a file every line goes whole.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -60,7 +61,10 @@ class Bars:
 
 @contextmanager
 def showing_progress() -> Iterator[Bars]:
-    """Progress bars while the block runs, gone when it ends; none where stderr is no terminal."""
+    """Progress bars while the block runs, gone when it ends; what a run notes stays above them.
+
+    Where stderr is no terminal there are no bars, only the notes.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -68,8 +72,22 @@ def showing_progress() -> Iterator[Bars]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     shown = errors.is_terminal
-    with Progress(*columns, console=errors, transient=True, disable=not shown) as bars:
-        yield Bars(bars)
+    notes, log = _Notes(), logging.getLogger("delineate")
+    log.setLevel(logging.INFO)
+    log.addHandler(notes)
+    try:
+        with Progress(*columns, console=errors, transient=True, disable=not shown) as bars:
+            yield Bars(bars)
+    finally:
+        log.removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """Lines of a run's log on stderr; an error is reported where it ends the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            errors.print(record.getMessage(), markup=False, soft_wrap=True, style="dim")
 
 
 def say(text: str, style: str | None = None) -> None:

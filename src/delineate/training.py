@@ -11,7 +11,13 @@ from delineate.config import Config, build
 from delineate.data import Cache
 from delineate.data.batches import Batches
 from delineate.datasets import Split
-from delineate.engine.callbacks import Figures, Progress, Report, Validation
+from delineate.engine.callbacks import (
+    VALIDATION_SHARE,
+    Figures,
+    Progress,
+    Report,
+    Validation,
+)
 from delineate.engine.clock import Clock
 from delineate.engine.environment import describe_environment
 from delineate.engine.fit import fit
@@ -19,7 +25,7 @@ from delineate.engine.hardware import choose_device, choose_precision
 from delineate.engine.optim import parameter_groups
 from delineate.engine.task import Task
 from delineate.engine.tracking import CsvTable
-from delineate.engine.validation import scorer
+from delineate.engine.validation import Scorer
 from delineate.engine.weights import load_weights
 from delineate.losses import WeightedSum, as_term
 from delineate.plan import Plan
@@ -46,10 +52,17 @@ def teach(
     held_out, learned = (
         [case.id for case in cases] for cases in (split.validation, split.training)
     )
-    score = scorer(cache, held_out, plan, device=device, overlap=config.predict.overlap)
-    validation = Validation(
-        score, keep=run.weights, times=config.train.validations, average=config.train.ema
+    times = config.train.validations
+    seconds = config.train.budget.seconds
+    score = Scorer(
+        cache,
+        held_out,
+        plan,
+        device=device,
+        overlap=config.predict.overlap,
+        seconds=None if seconds is None else VALIDATION_SHARE * seconds / times,
     )
+    validation = Validation(score, keep=run.weights, times=times, average=config.train.ema)
     terms = [f"loss/{name}" for name in task.loss.terms]
     dice = [f"val_dice/{name}" for name in plan.labels.names]
     columns = ["progress", "seconds", "lr", "loss", *terms, "val_dice", *dice]

@@ -1,5 +1,6 @@
 """What happens between the steps: figures, validation, the average of the weights, the end."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from delineate.contracts import Batch
 from delineate.engine.task import Task
 from delineate.engine.weights import Average, save_weights
 
-__all__ = ["Figures", "Progress", "Report", "Validation"]
+__all__ = ["VALIDATION_SHARE", "Figures", "Progress", "Report", "Validation"]
+
+log = logging.getLogger("delineate")
 
 Report = Callable[[float, str], None]
 """Told the progress from 0 to 1 and a line of text."""
@@ -21,7 +24,7 @@ Score = Callable[[nn.Module], dict[str, float]]
 """The figures of a network on the validation cases, by name."""
 
 VALIDATION_SHARE = 0.1
-"""Validation may take this share of the training's time; a slow one is held less often."""
+"""Validation may take this share of the training's time: fewer cases, or less often."""
 
 
 class Progress(Callback):
@@ -110,6 +113,7 @@ class Validation(Callback):
             facts = {"step": trainer.global_step, "val_dice": mean}
             save_weights(self.keep, network.state_dict(), facts)
         _log(trainer, task, scores)
+        log.info("step %d: validation Dice %.4f", trainer.global_step, mean)
         seconds = time.monotonic() - started
         self._spent += seconds
         task.clock.reserve = seconds

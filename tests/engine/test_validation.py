@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from delineate.engine import validation
+from delineate.engine.validation import Scorer
+from delineate.labels import Labels
+from delineate.plan import Network, Plan
+
+LABELS = Labels.from_names({"a": 1})
+NETWORK = Network(
+    features=(2, 4), strides=((1, 1), (2, 2)), kernels=((3, 3), (3, 3)), convolutions=(1, 1)
+)
+PLAN = Plan(
+    channels=("image",), labels=LABELS, spacing=(1.0, 1.0), shape=(8, 8), crop_nonzero=False,
+    normalisation=(), separate_axis=None, patch=(8, 8), batch_size=1, network=NETWORK,
+    memory_gb=0.1,
+)  # fmt: skip
+
+
+class Bright(nn.Module):
+    """Class 1 where the image is positive."""
+
+    def forward(self, image):
+        return torch.cat((-image, image), dim=1)
+
+
+class Cases:
+    """Prepared cases whose image is +1 where the mask is 1, but for a share of wrong voxels."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def read_mask(self, case):
+        mask = np.zeros((8, 8), np.int8)
+        mask[:4] = 1
+        return mask
+
+    def read_image(self, case):
+        image = self.read_mask(case).astype(np.float32) * 2 - 1
+        image[0, : self.wrong[case]] *= -1
+        return image[None]
+
+
+def scorer(wrong, seconds=None):
+    return Scorer(Cases(wrong), list(wrong), PLAN, device="cpu", overlap=0.5, seconds=seconds)
+
+
+def test_the_score_is_the_mean_dice_of_the_cases():
+    scores = scorer({"x": 0, "y": 8})(Bright())
+    expected = (1 + 2 * 24 / (24 + 32)) / 2
+    assert scores["val_dice/a"] == pytest.approx(expected)
+    assert scores["val_dice"] == pytest.approx(expected)
+
+
+def test_a_scoring_that_takes_too_long_stays_with_the_cases_it_came_to(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(validation.time, "monotonic", lambda: now[0])
+    slow = scorer({"x": 0, "y": 0, "z": 8}, seconds=1.5)
+    read = slow.cache.read_mask
+
+    def one_second(case):
+        now[0] += 0.5
+        return read(case)
+
+    monkeypatch.setattr(slow.cache, "read_mask", one_second)
+    assert slow(Bright())["val_dice"] == 1.0
+    assert slow.cases == ("x", "y")
+    now[0] = 0.0
+    slow(Bright())
+    assert slow.cases == ("x", "y")
