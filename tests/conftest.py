@@ -4,6 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Shapes in signatures are checked in the tests; production pays nothing.
+SHAPED = ("contracts", "augment", "models", "losses", "inference.sliding")
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook([f"delineate.{room}" for room in SHAPED], CHECKER)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

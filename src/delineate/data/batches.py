@@ -78,7 +78,7 @@ class Batches:
                 image=found["image"],
                 target=Target(mask=found.get("mask"), presence=found.get("presence")),
                 spacing=spacing,
-                cases=found["cases"],
+                cases=tuple(found["cases"]),
                 step=found["step"],
             )
 
