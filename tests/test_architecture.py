@@ -94,7 +94,8 @@ def test_only_those_who_assemble_a_run_know_the_configuration():
 
 def test_the_files_of_one_room_import_each_other_without_a_cycle():
     graph = {module: set(imports(path)) for module, path in MODULES.items()}
-    list(TopologicalSorter(graph).static_order())
+    # A cycle is an error of the sorter that names its files.
+    assert set(TopologicalSorter(graph).static_order()) == set(MODULES)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the pages say can be done: commands parse, keys exist, links lead somewhere."""
 
+import ast
 import re
 import runpy
 import shlex
@@ -99,7 +100,8 @@ def test_yaml_in_the_pages_is_part_of_a_configuration(page: Path):
     for kind, block in FENCE.findall(page.read_text(encoding="utf-8")):
         keys = yaml.safe_load(block) if kind == "yaml" else None
         if keys:
-            load_config("starter", ["data.root=DATA", *(f"{k}={v}" for k, v in keys.items())])
+            overrides = ["data.root=DATA", *(f"{k}={v}" for k, v in keys.items())]
+            assert load_config("starter", overrides).data.root == Path("DATA")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names)
@@ -132,4 +134,4 @@ def test_python_in_the_pages_compiles():
     for page in PAGES:
         for kind, block in FENCE.findall(page.read_text(encoding="utf-8")):
             if kind == "python":
-                compile(block, names(page), "exec")
+                assert ast.parse(block, names(page)).body, f"an empty block in {page}"

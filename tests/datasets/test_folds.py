@@ -163,3 +163,10 @@ def test_the_real_hippocampus_set_falls_into_even_folds(real_data: Path) -> None
     found = [split_cases(dataset, folds=5, fold=i, seed=0) for i in range(5)]
     assert sorted(len(split.validation) for split in found) == [41, 41, 42, 42, 42]
     assert len({case.id for split in found for case in split.validation}) == 208
+
+
+@pytest.mark.parametrize("folds", [2, "nnunet"])
+def test_one_patient_alone_is_refused_with_what_would_help(folds):
+    cases = [Case(id=name, images=("x.nii",), label="y.nii", group="p") for name in ("a", "b")]
+    with pytest.raises(DataError, match=r"all labelled cases are of one patient.*another patient"):
+        make_folds(cases, folds=folds, seed=0)

@@ -174,23 +174,6 @@ class Examination:
         """What should be looked at."""
         return tuple(f for f in self.findings if f.severity == "warning")
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The heads of `rows`."""
-        return (
-            "case", "shape", "spacing (mm)", "axes", "type", "min", "max", "mean",
-            "labels (voxels)", "volume (ml)", "findings",
-        )  # fmt: skip
-
-    @property
-    def rows(self) -> tuple[tuple[object, ...], ...]:
-        """One printable row per case, in the order of `columns`; None where nothing is known."""
-        kinds: dict[str, list[str]] = {}
-        for found in self.findings:
-            if found.case is not None and found.kind not in kinds.setdefault(found.case, []):
-                kinds[found.case].append(found.kind)
-        return tuple(_row(facts, kinds.get(facts.case, [])) for facts in self.cases)
-
     def to_json(self) -> dict[str, Any]:
         """Plain data: layout, root, cases, findings, summary."""
         return {
@@ -219,29 +202,3 @@ def _facts_to_json(facts: Facts) -> dict[str, Any]:
     if facts.labels is not None:
         data["labels"] = {str(value): voxels for value, voxels in sorted(facts.labels.items())}
     return data
-
-
-def _row(facts: Facts, kinds: list[str]) -> tuple[object, ...]:
-    low = min((one.minimum for one in facts.intensity), default=None)
-    high = max((one.maximum for one in facts.intensity), default=None)
-    mean = sum(one.mean for one in facts.intensity) / max(1, len(facts.intensity))
-    labels = facts.labels
-    return (
-        facts.case,
-        "x".join(map(str, facts.shape)),
-        "x".join(f"{mm:.3g}" for mm in facts.spacing),
-        facts.orientation,
-        facts.dtype,
-        low,
-        high,
-        mean if facts.intensity else None,
-        None if labels is None else _labels_in_words(labels),
-        facts.volume_ml,
-        ", ".join(kinds),
-    )
-
-
-def _labels_in_words(labels: dict[int, int]) -> str:
-    shown = [f"{value}: {voxels}" for value, voxels in sorted(labels.items())]
-    more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
-    return (", ".join(shown[:6]) + more) or "empty"

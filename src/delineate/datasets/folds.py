@@ -75,6 +75,11 @@ def make_folds(
     groups: dict[str, list[str]] = {}
     for case in sorted(cases, key=lambda case: case.id):
         groups.setdefault(case.group or case.id, []).append(case.id)
+    if len(groups) == 1:
+        raise DataError(
+            "folds: all labelled cases are of one patient, who cannot both be learnt from and be "
+            "held out. Fix: add scans of another patient."
+        )
     if folds == "nnunet":
         return _nnunet_folds(groups)
     if folds < 2:
