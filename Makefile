@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := src tests bench
+BENCH_PIP := .bench/bin/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test slow check docs clean
+.PHONY: demo test slow check docs bench peers clean
 
 demo: $(BIN)/.run
 	$(BIN)/delineate demo
@@ -24,8 +25,18 @@ check: $(BIN)/.dev
 docs: $(BIN)/.dev
 	$(BIN)/python docs/generate.py
 
+# The tests that compare with other packages, in the environment of the benchmarks.
+peers: .bench/.ready
+	.bench/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable ".[dev,albumentations]"
+	.bench/bin/python -m pytest tests/augment/test_foreign_transforms.py tests/models tests/engine/test_transfer.py
+
+# DATA=a Decathlon folder takes real scans instead of drawn ones.
+bench: .bench/.ready
+	.bench/bin/python bench/results.py $(if $(DATA),--data "$(DATA)")
+
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv .bench demo build dist
 
 # torch first and pinned: the CPU build where the machine offers one.
 $(BIN)/.run: pyproject.toml constraints.txt
@@ -36,4 +47,12 @@ $(BIN)/.run: pyproject.toml constraints.txt
 
 $(BIN)/.dev: $(BIN)/.run
 	$(PIP) --editable ".[dev]"
+	touch $@
+
+# The peers beside us, in an environment of their own.
+.bench/.ready: pyproject.toml constraints.txt bench/requirements.txt bench/constraints.txt
+	test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	$(BENCH_PIP) --quiet --no-deps torch==2.13.0
+	$(BENCH_PIP) --quiet --constraint bench/constraints.txt --requirement bench/requirements.txt \
+		--editable .
 	touch $@

@@ -1,9 +1,9 @@
 """Check, plan and preprocess one data set with us and with nnU-Net, whole processes, in turn.
 
-    python bench/data_path.py DATA --peer PYTHON
+    python bench/data_path.py [--data DATA] [--peer PYTHON] [--runs N]
 
-DATA is a Decathlon folder; PYTHON is the interpreter of an environment with nnunetv2. Prints one
-line per run and the ratio of the medians.
+DATA is a Decathlon folder; without one, phantoms of the size of a hippocampus are drawn. PYTHON is
+the interpreter of an environment with nnunetv2, by default this one. The medians are compared.
 """
 
 import argparse
@@ -17,9 +17,21 @@ import tempfile
 import time
 from pathlib import Path
 
+from figure import Figure, say
 
-def to_nnunet_raw(data: Path, raw: Path) -> None:
-    """The same files under the names that nnU-Net wants."""
+DRAWN, SHAPE = 208, (36, 50, 36)
+BAR = 3.0
+
+
+def phantoms(folder: Path) -> Path:
+    """A Decathlon data set like the hippocampus: as many scans, as large."""
+    from delineate.datasets import synthesise
+
+    return synthesise("heart", folder, cases=DRAWN, shape=SHAPE, layout="msd")
+
+
+def to_nnunet_raw(data: Path, raw: Path) -> int:
+    """The same files under the names that nnU-Net wants, and how many cases they are."""
     facts = json.loads((data / "dataset.json").read_text())
     home = raw / "Dataset004_Bench"
     (home / "imagesTr").mkdir(parents=True)
@@ -36,6 +48,7 @@ def to_nnunet_raw(data: Path, raw: Path) -> None:
         "file_ending": ".nii.gz",
     }
     (home / "dataset.json").write_text(json.dumps(described))
+    return len(facts["training"])
 
 
 def seconds(commands: list[list[str]], environment: dict[str, str]) -> float:
@@ -73,21 +86,32 @@ def nnunet(peer: Path, raw: Path, folder: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--peer", type=Path, required=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--peer", type=Path, default=Path(sys.executable))
     parser.add_argument("--runs", type=int, default=3)
-    options = parser.parse_args()
+    asked = parser.parse_args()
+    if not asked.peer.with_name("nnUNetv2_plan_and_preprocess").exists():
+        sys.exit(f"data_path: nnunetv2 is not installed beside {asked.peer}. Fix: make bench")
     with tempfile.TemporaryDirectory() as temporary:
+        data = asked.data or phantoms(Path(temporary) / "drawn")
         raw = Path(temporary) / "raw"
-        to_nnunet_raw(options.data, raw)
+        number = to_nnunet_raw(data, raw)
         us, peer = [], []
-        for run in range(options.runs):
-            us.append(ours(options.data, Path(temporary) / f"ours{run}"))
-            peer.append(nnunet(options.peer, raw, Path(temporary) / f"nnunet{run}"))
+        for run in range(asked.runs):
+            us.append(ours(data, Path(temporary) / f"ours{run}"))
+            peer.append(nnunet(asked.peer, raw, Path(temporary) / f"nnunet{run}"))
             print(f"run {run}: delineate {us[-1]:.2f} s, nnU-Net {peer[-1]:.2f} s", flush=True)
-    ratio = statistics.median(us) / statistics.median(peer)
-    print(f"doctor + plan + prepare: {ratio:.3f} of nnU-Net's check + plan + preprocess")
+    say(
+        Figure(
+            work=f"doctor + plan + prepare of {number} {'scans' if asked.data else 'phantoms'}",
+            peer="nnU-Net",
+            ours=statistics.median(us),
+            theirs=statistics.median(peer),
+            unit="s",
+            bar=BAR,
+        )
+    )
 
 
 if __name__ == "__main__":

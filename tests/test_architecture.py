@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,15 +22,16 @@ FLOORS = (
     "plan",
     "data",
     "inference",
-    "report",
+    "report tracking",
     "engine",
     "assemble run_folder",
     "groundwork",
     "training",
-    "run",
-    "demonstration stages cluster",
+    "run profiling",
+    "demonstration crossval stages cluster",
     "systems",
     "console",
+    "commands",
     "cli",
 )
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor.split()}
@@ -48,8 +49,10 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """The modules of the package that a file imports, at its top or in a function."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -58,7 +61,8 @@ def imports(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}: write imports in full, from delineate"
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [n if n in MODULES else str(node.module) for n in inner]
-        yield from (name for name in names if name in MODULES)
+        found += [name for name in names if name in MODULES]
+    return tuple(found)
 
 
 MODULES = modules()

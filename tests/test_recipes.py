@@ -45,4 +45,4 @@ def test_a_recipe_loads_and_each_of_its_parts_builds(name: str):
     for part in config.augment:
         build(part, "delineate.augment", mirror=(0, 1, 2))
     build(config.optimizer, "torch.optim", params=network.parameters())
-    assert build(config.schedule, "delineate.engine.optim")(1.0) < 1
+    assert build(config.schedule, "delineate.engine.schedules")(1.0) < 1

@@ -11,13 +11,15 @@ import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from terminal import Done, delineate
 
+import delineate.run as run_module
 from delineate.datasets import read_dataset, synthesise
+from delineate.errors import DataError
 from delineate.io import read_mask
 from delineate.metrics import read_table
 
 MADE = {
-    "config.yaml", "plan.json", "cases.json", "metrics.csv", "log.txt", "environment.json",
-    "checkpoints", "validation", "report.html",
+    "config.yaml", "plan.json", "cases.json", "metrics.csv", "metrics.jsonl", "panels", "log.txt",
+    "environment.json", "checkpoints", "validation", "report.html",
 }  # fmt: skip
 
 
@@ -169,6 +171,82 @@ def test_an_interrupted_run_starts_afresh_in_its_own_folder(organs: Path, tmp_pa
     assert "fold: 0" in (folder / "config.yaml").read_text()
 
 
+def stopped(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *wishes: str) -> None:
+    """A run whose training is complete, and that died before its cases were judged."""
+
+    def die(*args: object, **kwargs: object) -> None:
+        raise DataError("no more power")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "judge", die)
+        assert train(data, folder, *wishes).err.endswith("no more power\n")
+
+
+def test_a_run_that_died_after_training_is_judged_without_training_again(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    stopped(organs, folder, monkeypatch)
+    weights, metrics = (folder / "checkpoints" / "best.safetensors", folder / "metrics.csv")
+    before = (weights.stat().st_mtime_ns, metrics.read_bytes())
+    done = train(organs, folder, "train.checkpoint=1min", "train.workers=0")
+    assert done.code == 0
+    assert "the training is complete: step 2" in done.err
+    assert "the doctor finds no error" not in done.err
+    assert before == (weights.stat().st_mtime_ns, metrics.read_bytes())
+    assert {path.name for path in folder.iterdir()} == MADE
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.safetensors", "best.json"}
+    log = (folder / "log.txt").read_text()
+    assert "no more power" in log
+    assert "the training is complete" in log
+
+
+def test_an_unfinished_run_is_not_gone_on_with_by_another_configuration(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    stopped(organs, folder, monkeypatch)
+    other = ("train.seed=1", "loss=[{name: Dice}]", "optimizer.rates={encoder: 0.1}")
+    done = train(organs, folder, *other)
+    assert done.code == 2
+    assert done.err == (
+        f"{folder}: an unfinished run of another configuration lies here: loss has changed; "
+        "optimizer.rates.encoder was null, is 0.1; train.seed was 0, is 1. Fix: choose another "
+        "run_dir, or begin here anew with `delineate train ... --restart`.\n"
+    )
+    assert any((folder / "checkpoints").glob("state-*"))
+
+
+def test_restart_begins_an_unfinished_run_anew(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    stopped(organs, folder, monkeypatch)
+    done = train(organs, folder, "train.seed=1", "--restart")
+    assert done.code == 0
+    assert "complete" not in done.err
+    assert "no more power" not in (folder / "log.txt").read_text()
+    assert "seed: 1" in (folder / "config.yaml").read_text()
+
+
+def test_an_unfinished_run_without_its_cases_says_which_is_gone(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy, folder = tmp_path / "scans", tmp_path / "run"
+    shutil.copytree(organs, copy)
+    stopped(copy, folder, monkeypatch)
+    for name in ("imagesTr/organs_001_0000.nii.gz", "labelsTr/organs_001.nii.gz"):
+        (copy / name).unlink()
+    facts = json.loads((copy / "dataset.json").read_text())
+    (copy / "dataset.json").write_text(json.dumps(facts | {"numTraining": 3}))
+    done = train(copy, folder)
+    assert done.code == 2
+    assert done.err.endswith(
+        f"{copy}: of the cases of the unfinished run in {folder}, 1 are no longer here (first: "
+        "organs_001). Fix: bring them back, or begin anew with --restart.\n"
+    )
+
+
 def test_pictures_are_trained_on_and_get_pictures_as_masks(tmp_path: Path):
     data, folder = tmp_path / "pictures", tmp_path / "runs" / "run"
     synthesise("slices", data, cases=4, shape=(24, 32), layout="folders")
@@ -243,3 +321,12 @@ def test_samples_are_changed_in_full_precision_whatever_the_step_is_computed_in(
     transforms = "augment=[{name: LowResolution, probability: 1.0}, {name: Affine}]"
     done = train(organs, tmp_path / "runs" / "run", "train.precision=bf16", transforms)
     assert done.code == 0, done.err
+
+
+def test_flips_that_training_did_not_show_are_refused_where_asked_for(organs: Path, run: Path):
+    plain = organs.parent / "runs" / "plain"
+    assert train(organs, plain, "augment=[]").code == 0
+    scans = str(organs / "imagesTr") if (organs / "imagesTr").is_dir() else str(organs)
+    done = delineate("predict", plain, scans, "--flips", "-o", organs.parent / "masks")
+    assert done.code == 2
+    assert "--flips: this network was not trained on mirror images" in done.err

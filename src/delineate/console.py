@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 if TYPE_CHECKING:
     from delineate.datasets import Examination, Finding
+    from delineate.engine.profile import Profile
     from delineate.metrics import Table as Scores
     from delineate.plan import Network, Normalisation, Plan
 
@@ -23,6 +24,7 @@ __all__ = [
     "say",
     "show_examination",
     "show_plan",
+    "show_profile",
     "show_scores",
     "showing_progress",
 ]
@@ -150,6 +152,18 @@ def show_scores(table: "Scores") -> None:
     low, high = table.interval("dice")
     interval = "" if isnan(low) else f" (95 % interval {low:.4f} to {high:.4f})"
     say(f"Mean Dice {table.mean('dice'):.4f} over {_count(table.cases, 'case')}{interval}")
+
+
+def show_profile(profile: "Profile") -> None:
+    """The parts of a step, the figures beside them, and what binds."""
+    from delineate.engine.verdict import describe, verdict
+
+    parts = [
+        (p, f"{1e3 * s:.1f}", f"{100 * profile.shares[p]:.1f}") for p, s in profile.seconds.items()
+    ]
+    _show_table(("part", "ms", "%"), parts)
+    for line in ("", *describe(profile), "", verdict(profile)):
+        say(line)
 
 
 def _show_findings(findings: Iterable["Finding"]) -> None:

@@ -59,8 +59,8 @@ class Output:
     """At the input's resolution."""
     deep: tuple[Tensor, ...] = ()
     """Coarser logits for deep supervision, finest first."""
-    presence: Float[Tensor, "b k"] | None = None
-    """Image-level logits."""
+    presence: Float[Tensor, "b n"] | None = None
+    """Image-level logits, one per structure or class of images."""
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     """By name, for a loss term of one architecture."""
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from torch import nn
 
-from delineate.assemble import assemble_network
+from delineate.assemble import assemble_network, assemble_trackers
 from delineate.config import Config, check_parts, load_config
 from delineate.data import prepare
-from delineate.datasets import Split, read_dataset
+from delineate.datasets import Dataset, Split, read_dataset
 from delineate.engine.hardware import choose_device
 from delineate.engine.weights import load_weights
 from delineate.errors import ConfigError, DataError
@@ -35,29 +35,33 @@ class Result:
     cases: int
 
 
-def train(config: Config, *, bars: Bars) -> Result:
-    """Walk the whole path; everything that it makes lies in `config.run_dir`."""
+def train(config: Config, *, bars: Bars, restart: bool = False) -> Result:
+    """Walk the whole path; everything that it makes lies in `config.run_dir`.
+
+    An unfinished run of the same config goes on from its last saved state.
+
+    Args:
+        restart: Begin an unfinished run anew.
+    """
     # Lightning takes seconds to import: only training waits for it.
     from delineate.training import teach
 
     check_parts(config)
-    with RunFolder.start(config) as run:
+    with RunFolder.start(config, restart=restart) as run:
+        # First of all: a tracker whose package is missing says so before any data is read.
+        trackers = assemble_trackers(config, run.path)
         dataset = read(config)
-        refuse_faults(dataset, bars=bars)
-        run.say(f"{len(dataset.cases)} cases, layout {dataset.layout}; the doctor finds no error")
-        fingerprint = take_fingerprint(dataset, progress=bars.track)
-        plan = plan_for(config, fingerprint)
-        write_plan(plan, run.plan)
-        split = split_for(config, dataset, fingerprint)
-        run.write_json("cases.json", asdict(split))
+        decide = _recall if run.unfinished else _decide
+        plan, split = decide(config, dataset, run=run, bars=bars)
         run.say(f"patch {plan.patch}, batch {plan.batch_size}, features {plan.network.features}")
         cases = split.training + split.validation
         cache = prepare(cases, plan, cache_folder(config), progress=bars.track)
         run.say(f"{len(split.training)} cases to train on, {len(split.validation)} held out")
         network = assemble_network(config, plan)
-        teach(network, config, plan, cache, split, run=run, report=bars.training)
+        teach(network, config, plan, cache, split, run=run, trackers=trackers, bars=bars)
         table = judge(network, config, plan, split, run=run, bars=bars)
         page = write_report(run.path)
+        run.drop_states()
         run.say(f"mean Dice {table.mean('dice'):.4f} on {len(split.validation)} held-out cases")
     return Result(page=page, dice=table.mean("dice"), cases=len(split.validation))
 
@@ -76,7 +80,7 @@ def predict(
         find_scans(scans, len(plan.channels)),
         out,
         overlap=config.predict.overlap,
-        flips=_flips(config, plan) if flips or config.predict.flips else (),
+        flips=_asked(config, plan) if flips else _flips(config, plan),
         device=choose_device(device),
         progress=bars.track,
     )
@@ -100,7 +104,7 @@ def judge(
         [(case.id, case.images) for case in split.validation],
         run.validation,
         overlap=config.predict.overlap,
-        flips=_flips(config, plan) if config.predict.flips else (),
+        flips=_flips(config, plan),
         device=choose_device(config.train.device),
         progress=bars.track,
     )
@@ -110,6 +114,34 @@ def judge(
     table = evaluate_folders(run.validation, truth, labels=plan.labels, progress=bars.track)
     write_table(table, run.table)
     return table
+
+
+def _decide(config: Config, dataset: Dataset, *, run: RunFolder, bars: Bars) -> tuple[Plan, Split]:
+    """Check the data, plan, and choose who is held out; saved in the folder of the run."""
+    refuse_faults(dataset, bars=bars)
+    run.say(f"{len(dataset.cases)} cases, layout {dataset.layout}; the doctor finds no error")
+    fingerprint = take_fingerprint(dataset, progress=bars.track)
+    plan = plan_for(config, fingerprint)
+    write_plan(plan, run.plan)
+    split = split_for(config, dataset, fingerprint)
+    run.write_json("cases.json", asdict(split))
+    return plan, split
+
+
+def _recall(config: Config, dataset: Dataset, *, run: RunFolder, bars: Bars) -> tuple[Plan, Split]:
+    """What an unfinished run decided: with other cases or memory it might decide otherwise now."""
+    there = {case.id: case for case in dataset.cases}
+    saved = run.read_json("cases.json")
+    chosen = {part: [case["id"] for case in cases] for part, cases in saved.items()}
+    gone = sorted({case for cases in chosen.values() for case in cases} - there.keys())
+    if gone:
+        raise DataError(
+            f"{dataset.root}: of the cases of the unfinished run in {run.path}, {len(gone)} are no "
+            f"longer here (first: {gone[0]}). Fix: bring them back, or begin anew with --restart."
+        )
+    return read_plan(run.plan), Split(
+        **{part: tuple(there[case] for case in cases) for part, cases in chosen.items()}
+    )
 
 
 def _truth(path: Path) -> tuple[Path | dict[str, str], Labels | None]:
@@ -125,13 +157,26 @@ def _truth(path: Path) -> tuple[Path | dict[str, str], Labels | None]:
 
 
 def _flips(config: Config, plan: Plan) -> tuple[int, ...]:
+    """The axes to average over, if the config wants it."""
+    return _mirrored(config, plan) if config.predict.flips else ()
+
+
+def _asked(config: Config, plan: Plan) -> tuple[int, ...]:
+    """The axes to average over where a person insists on it."""
+    axes = _mirrored(config, plan)
+    if not axes:
+        raise ConfigError(
+            "--flips: this network was not trained on mirror images, so averaging over them "
+            "would make its masks worse. Fix: train with `name: Flip` in augment or use none."
+        )
+    return axes
+
+
+def _mirrored(config: Config, plan: Plan) -> tuple[int, ...]:
     """The axes that training mirrored: a network that saw no mirror images is worse on them."""
     trained = [part.arguments.get("axes") for part in config.augment if part.name == "Flip"]
     if not trained:
-        raise ConfigError(
-            "predict.flips: this network was not trained on mirror images, so averaging over them "
-            "would make its masks worse. Fix: train with `name: Flip` in augment or use none."
-        )
+        return ()
     if trained[0] is None:
         return plan.seen_axes
     if trained[0] == "left_right":

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from delineate.config import Config, dump_config
+from delineate.config import Config, dump_config, load_config
 from delineate.errors import ConfigError, DataError
 from delineate.io import atomic_path
 
 __all__ = ["RunFolder"]
+
+HARMLESS = {"run_dir", "data.cache", "train.checkpoint", "train.workers", "track"}
+"""Keys that change no weight: a run may go on with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,29 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def lines(self) -> Path:
+        """The same figures, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def panels(self) -> Path:
+        """Pictures of some held-out cases at each validation."""
+        return self.path / "panels"
+
+    @property
     def weights(self) -> Path:
         """The best weights of the run."""
         return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def states(self) -> Path:
+        """The folder of the states that an unfinished training goes on from."""
+        return self.weights.parent
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is a state to go on from."""
+        return any(self.states.glob("state-*.safetensors")) and not self.finished
 
     @property
     def validation(self) -> Path:
@@ -65,18 +88,25 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def start(cls, config: Config) -> Iterator["RunFolder"]:
-        """A fresh folder at `config.run_dir`; what an unfinished run left there is removed."""
+    def start(cls, config: Config, *, restart: bool = False) -> Iterator["RunFolder"]:
+        """The folder at `config.run_dir`: that of an unfinished run as it is, or a fresh one.
+
+        Args:
+            restart: Remove what an unfinished run left there.
+        """
         run = cls(config.run_dir)
         if run.finished:
             raise ConfigError(
                 f"{run.path}: this run is finished (see {run.page}). Fix: choose another run_dir."
             )
-        run._clear()
-        run.validation.mkdir(parents=True)
+        if run.unfinished and not restart:
+            run._refuse_another(config)
+        else:
+            run._clear()
+        run.validation.mkdir(parents=True, exist_ok=True)
         with atomic_path(run.config) as part:
             part.write_text(dump_config(config), encoding="utf-8")
-        with run._logging():
+        with run._logging("a" if run.unfinished else "w"):
             yield run
 
     @classmethod
@@ -96,9 +126,18 @@ class RunFolder:
         with atomic_path(self.path / name) as part:
             part.write_text(json.dumps(data, indent=1, default=str), encoding="utf-8")
 
+    def read_json(self, name: str) -> Any:
+        """What was saved under a name."""
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
     def say(self, text: str) -> None:
         """A line of the run's log."""
         logging.getLogger("delineate").info(text)
+
+    def drop_states(self) -> None:
+        """Remove what only an unfinished training needs."""
+        for path in self.states.glob("state-*"):
+            path.unlink()
 
     def _clear(self) -> None:
         """Remove what a run writes; a folder that holds anything else is not touched."""
@@ -109,12 +148,28 @@ class RunFolder:
                 f"{self.path}: the folder is not empty and no run of ours. "
                 "Fix: choose another run_dir."
             )
-        for name in ("checkpoints", "validation"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        for folder in (self.states, self.validation, self.panels):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.metrics, self.lines):
+            file.unlink(missing_ok=True)
+
+    def _refuse_another(self, config: Config) -> None:
+        """A run goes on as what it was begun as."""
+        before, wished = (
+            _flat(c.model_dump(mode="json")) for c in (load_config(self.config), config)
+        )
+        keys = [k for k in sorted(before.keys() | wished.keys()) if before.get(k) != wished.get(k)]
+        other = [_difference(k, before.get(k), wished.get(k)) for k in keys if k not in HARMLESS]
+        if other:
+            raise ConfigError(
+                f"{self.path}: an unfinished run of another configuration lies here: "
+                f"{'; '.join(other)}. Fix: choose another run_dir, or begin here anew with "
+                "`delineate train ... --restart`."
+            )
 
     @contextmanager
-    def _logging(self) -> Iterator[None]:
-        handler = logging.FileHandler(self.path / "log.txt", mode="w", encoding="utf-8")
+    def _logging(self, mode: str) -> Iterator[None]:
+        handler = logging.FileHandler(self.path / "log.txt", mode=mode, encoding="utf-8")
         form = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
         form.converter = time.gmtime
         handler.setFormatter(form)
@@ -129,3 +184,18 @@ class RunFolder:
         finally:
             log.removeHandler(handler)
             handler.close()
+
+
+def _flat(section: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Values by dotted key; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return flat
+
+
+def _difference(key: str, before: Any, wished: Any) -> str:
+    """'train.seed was 0, is 1'; of lists the name alone, since they are long."""
+    if isinstance(before, list) or isinstance(wished, list):
+        return f"{key} has changed"
+    return f"{key} was {json.dumps(before)}, is {json.dumps(wished)}"

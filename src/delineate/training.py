@@ -2,36 +2,59 @@
 
 import os
 from collections.abc import Sequence
+from math import ceil
 
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers.logger import Logger
 from torch import nn
-from torch.optim import Optimizer
 
+from delineate.assemble import (
+    assemble_augmentation,
+    assemble_loss,
+    assemble_optimizer,
+    assemble_schedule,
+)
 from delineate.augment import Sequence as Augmentation
-from delineate.config import Config, build
+from delineate.config import Budget, Config
 from delineate.data import Cache
 from delineate.data.batches import Batches
+from delineate.data.distances import make_distances
 from delineate.datasets import Split
 from delineate.engine.callbacks import (
     VALIDATION_SHARE,
+    Chance,
     Figures,
     Progress,
-    Report,
     Validation,
 )
 from delineate.engine.clock import Clock
+from delineate.engine.collapse import CollapseWarning
 from delineate.engine.environment import describe_environment
 from delineate.engine.fit import fit
-from delineate.engine.hardware import choose_device, choose_precision
-from delineate.engine.optim import parameter_groups
+from delineate.engine.freeze import Freeze
+from delineate.engine.hardware import choose_compile, choose_device, choose_precision
+from delineate.engine.interrupt import Stop
+from delineate.engine.memory_use import MEMORY_COLUMNS
+from delineate.engine.panels import Panels
+from delineate.engine.plateau import AdaptiveLength
+from delineate.engine.recovery import Divergence
+from delineate.engine.resume import Saving, State, States
+from delineate.engine.schedules import Watcher
 from delineate.engine.task import Task
-from delineate.engine.tracking import CsvTable
+from delineate.engine.transfer import start_from
 from delineate.engine.validation import Scorer
 from delineate.engine.weights import load_weights
-from delineate.losses import WeightedSum, as_term
+from delineate.groundwork import Bars
 from delineate.plan import Plan
 from delineate.run_folder import RunFolder
+from delineate.tracking.csv_table import CsvTable
+from delineate.tracking.json_lines import JsonLines
+from delineate.tracking.tracker import Tracker
 
-__all__ = ["teach"]
+__all__ = ["make_batches", "make_task", "teach"]
+
+PICTURED = 4
+"""Held-out cases that are drawn at each validation."""
 
 
 def teach(
@@ -42,63 +65,79 @@ def teach(
     split: Split,
     *,
     run: RunFolder,
-    report: Report,
+    trackers: Sequence[Logger] = (),
+    bars: Bars,
 ) -> None:
-    """Train the network; its best weights are saved, and loaded when this returns."""
+    """Train the network, or go on with it; its best weights are saved, and loaded at the end."""
     device = choose_device(config.train.device)
     precision = choose_precision(config.train.precision, device)
     run.write_json("environment.json", describe_environment(device, precision))
-    task = _task(config, plan, network, num_training=len(split.training))
-    held_out, learned = (
-        [case.id for case in cases] for cases in (split.validation, split.training)
-    )
-    times = config.train.validations
-    seconds = config.train.budget.seconds
-    score = Scorer(
-        cache,
-        held_out,
-        plan,
-        device=device,
-        overlap=config.predict.overlap,
-        seconds=None if seconds is None else VALIDATION_SHARE * seconds / times,
-    )
-    validation = Validation(score, keep=run.weights, times=times, average=config.train.ema)
-    terms = [f"loss/{name}" for name in task.loss.terms]
-    dice = [f"val_dice/{name}" for name in plan.labels.names]
-    columns = ["progress", "seconds", "lr", "loss", *terms, "val_dice", *dice]
-    fit(
-        task,
-        _batches(config, plan, cache, learned, task.augment),
-        device=device,
-        precision=precision,
-        callbacks=[Progress(report), validation, Figures()],
-        logger=CsvTable(run.metrics, columns),
-        clip=config.train.clip,
-        accumulate=config.train.accumulate,
-    )
+    states, stop = States(run.states), Stop()
+    begin = states.newest()
+    if begin is None:
+        _start(network, config, plan, run=run)
+    task = make_task(network, config, plan, num_cases=len(split.training), device=device)
+    learned = [case.id for case in split.training]
+    if task.loss.needs_distance:
+        cache = make_distances(cache, plan, learned, progress=bars.track)
+    panels = _panels(config, plan, cache, split, task, run=run, trackers=trackers)
+    validation = _validation(config, plan, cache, split, task, run=run, stop=stop, panels=panels)
+    every = config.train.checkpoint
+    steps = _steps(every, _per_epoch(config, plan, len(split.training)))
+    saving = Saving(states, stop, begin=begin, seconds=every.seconds, steps=steps)
+    callbacks: list[Callback] = [
+        Progress(bars.training),
+        validation,
+        Figures(),
+        Chance(),
+        task.memory,
+        Freeze(config.start.freeze),
+        Divergence(validation.averages),
+        saving,
+    ]
+    with stop.explaining():
+        fit(
+            task,
+            make_batches(config, plan, cache, learned, task, begin=begin),
+            device=device,
+            precision=precision,
+            callbacks=callbacks,
+            loggers=[*_tables(run, plan, task), *trackers],
+            clip=config.train.clip,
+            accumulate=config.train.accumulate,
+        )
     load_weights(network, run.weights)
 
 
-def _task(config: Config, plan: Plan, network: nn.Module, *, num_training: int) -> Task:
+def make_task(
+    network: nn.Module, config: Config, plan: Plan, *, num_cases: int, device: str
+) -> Task:
     """The network with its loss, augmentation, optimiser, schedule and clock."""
     budget = config.train.budget
-    steps = budget.steps
-    if budget.epochs is not None:
-        per_step = plan.batch_size * config.train.accumulate
-        steps = budget.epochs * max(1, -(-num_training // per_step))
+    steps = _steps(budget, _per_epoch(config, plan, num_cases))
+    reserve = _validation_seconds(config) or 0.0
+    # Whether the minute or two that torch.compile takes can be won back.
+    long = (budget.seconds or 0) >= 20 * 60 or (steps or 0) >= 5000
     return Task(
         network,
-        _loss(config, plan),
-        augment=_augmentation(config, plan),
-        optimizer=_optimizer(config, network),
-        schedule=build(config.schedule, "delineate.engine.optim"),
-        clock=Clock(steps=steps, seconds=budget.seconds),
+        assemble_loss(config, plan),
+        augment=assemble_augmentation(config, plan),
+        optimizer=assemble_optimizer(config, network),
+        schedule=assemble_schedule(config, steps=steps),
+        clock=Clock(steps=steps, seconds=budget.seconds, reserve=reserve),
         seed=config.train.seed,
+        compiled=choose_compile(config.train.compile, device, long=long),
     )
 
 
-def _batches(
-    config: Config, plan: Plan, cache: Cache, cases: Sequence[str], augment: Augmentation
+def make_batches(
+    config: Config,
+    plan: Plan,
+    cache: Cache,
+    cases: Sequence[str],
+    task: Task,
+    *,
+    begin: State | None = None,
 ) -> Batches:
     """Endless batches of the cases, read as large as the augmentation needs."""
     return Batches(
@@ -107,31 +146,115 @@ def _batches(
         plan,
         seed=config.train.seed,
         batch_size=plan.batch_size,
-        read_patch=_read_patch(plan, augment),
+        read_patch=_read_patch(plan, task.augment),
         foreground=config.train.foreground,
+        rare=config.train.rare,
+        distance=task.loss.needs_distance,
         workers=_workers(config),
+        start_step=0 if begin is None else begin.step * config.train.accumulate,
     )
 
 
-def _loss(config: Config, plan: Plan) -> WeightedSum:
-    terms, weights = {}, {}
-    for i, part in enumerate(config.loss):
-        name = part.name.rpartition(".")[2]
-        name = f"{name}_{i}" if name in terms else name
-        made = build(part, "delineate.losses", overlapping=plan.labels.overlapping)
-        terms[name] = as_term(made)
-        weights[name] = part.weight
-    return WeightedSum(terms, weights)
+def _start(network: nn.Module, config: Config, plan: Plan, *, run: RunFolder) -> None:
+    """Weights from elsewhere, where the config names some; start.json says what became of each."""
+    if config.start.weights is None:
+        return
+    found = start_from(network, config.start.weights, channels=plan.channels, labels=plan.labels)
+    run.write_json("start.json", found.to_json())
+    run.say(found.summary)
 
 
-def _augmentation(config: Config, plan: Plan) -> Augmentation:
-    seen = plan.seen_axes
-    known = {
-        "mirror": plan.labels.mirror,
-        "mirror_axis": seen.index(plan.left_right) if plan.left_right in seen else None,
-    }
-    transforms = [build(part, "delineate.augment", **known) for part in config.augment]
-    return Augmentation(transforms, patch=tuple(plan.patch[axis] for axis in seen))
+def _validation(
+    config: Config,
+    plan: Plan,
+    cache: Cache,
+    split: Split,
+    task: Task,
+    *,
+    run: RunFolder,
+    stop: Stop,
+    panels: Panels,
+) -> Validation:
+    """Scores all held-out cases, or those that a budget in seconds leaves time for."""
+    score = Scorer(
+        cache,
+        [case.id for case in split.validation],
+        plan,
+        device=choose_device(config.train.device),
+        overlap=config.predict.overlap,
+        seconds=_validation_seconds(config),
+        show=panels.take,
+    )
+    return Validation(
+        score,
+        keep=run.weights,
+        facts={"channels": list(plan.channels), "labels": plan.labels.to_json()},
+        times=config.train.validations,
+        average=config.train.ema,
+        stop=stop,
+        watchers=[panels, *_watchers(config, task)],
+    )
+
+
+def _watchers(config: Config, task: Task) -> list[Watcher]:
+    """Who is told the figures of each validation."""
+    watchers: list[Watcher] = [CollapseWarning()]
+    if isinstance(task.schedule, Watcher):
+        watchers.append(task.schedule)
+    if config.train.patience is not None:
+        patience, then = config.train.patience, config.train.on_plateau
+        watchers.append(AdaptiveLength(task.clock, patience=patience, on_plateau=then))
+    return watchers
+
+
+def _panels(
+    config: Config,
+    plan: Plan,
+    cache: Cache,
+    split: Split,
+    task: Task,
+    *,
+    run: RunFolder,
+    trackers: Sequence[Logger],
+) -> Panels:
+    """Pictures of a few held-out cases; ours among the trackers are told config and plan too."""
+    ours = [tracker for tracker in trackers if isinstance(tracker, Tracker)]
+    for tracker in trackers:
+        tracker.log_hyperparams(config.model_dump(mode="json"))
+    for tracker in ours:
+        tracker.log_file(run.config)
+        tracker.log_file(run.plan)
+    shown = [case.id for case in split.validation[:PICTURED]]
+    return Panels(cache, plan, shown, folder=run.panels, trackers=ours, clock=task.clock)
+
+
+def _tables(run: RunFolder, plan: Plan, task: Task) -> list[Logger]:
+    """The figures in the folder of the run: a table with a column for each, and lines of JSON."""
+    return [CsvTable(run.metrics, _columns(plan, task)), JsonLines(run.lines)]
+
+
+def _columns(plan: Plan, task: Task) -> list[str]:
+    """What metrics.csv has a column for besides the step."""
+    terms = [f"loss/{name}" for name in task.loss.terms]
+    dice = [f"val_dice/{name}" for name in plan.labels.names]
+    return ["progress", "seconds", "lr", "loss", *terms, "val_dice", *dice, *MEMORY_COLUMNS]
+
+
+def _validation_seconds(config: Config) -> float | None:
+    seconds = config.train.budget.seconds
+    return None if seconds is None else VALIDATION_SHARE * seconds / config.train.validations
+
+
+def _per_epoch(config: Config, plan: Plan, num_cases: int) -> float:
+    """Optimiser steps in which every case is seen once."""
+    return num_cases / (plan.batch_size * config.train.accumulate)
+
+
+def _steps(budget: Budget, per_epoch: float) -> int | None:
+    """Optimiser steps; the last of them may begin another epoch, since batches do not end."""
+    if budget.epochs is None:
+        return budget.steps
+    return max(1, ceil(budget.epochs * per_epoch))
 
 
 def _read_patch(plan: Plan, augment: Augmentation) -> tuple[int, ...]:
@@ -141,13 +264,6 @@ def _read_patch(plan: Plan, augment: Augmentation) -> tuple[int, ...]:
     for axis, size in zip(plan.seen_axes, wide, strict=True):
         read[axis] = size
     return tuple(read)
-
-
-def _optimizer(config: Config, network: nn.Module) -> Optimizer:
-    decay = config.optimizer.weight_decay
-    trained = [p for p in network.parameters() if p.requires_grad]
-    params = trained if decay is None else parameter_groups(network, decay)
-    return build(config.optimizer, "torch.optim", params=params)
 
 
 def _workers(config: Config) -> int:

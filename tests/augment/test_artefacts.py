@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
 
-from delineate.augment import BiasField, GaussianBlur, LowResolution
+from delineate.augment import BiasField, Frame, GaussianBlur, LowResolution, PartialVolume
 from delineate.augment.separable import along_axes, smooth_basis
 
 
@@ -83,3 +83,26 @@ def test_splines_reproduce_straight_lines():
     line = torch.arange(-1.0, 6.0)[None]
     values = along_axes(line, [smooth_basis(21, 5)])
     torch.testing.assert_close(values[0], torch.linspace(0, 4, 21), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_thick_slices_are_means_of_the_tissue_in_them_with_lines_between(axis):
+    image = noise(1, 2, 12, 12, 12)
+    draw = {"axis": axis, "thickness": 3.0}
+    after = changed(PartialVolume(), [draw], image, (1.0, 1.0, 1.0))
+    slices = image.unflatten(2 + axis, (4, 3)).mean(3 + axis).movedim(2 + axis, -1)
+    lines = F.interpolate(slices.flatten(0, 3)[:, None], size=12, mode="linear")
+    expected = lines.view(*slices.shape[:-1], 12).movedim(-1, 2 + axis)
+    torch.testing.assert_close(after, expected, atol=1e-5, rtol=0)
+
+
+def test_slices_that_cut_voxels_share_them_and_keep_a_constant_image():
+    flat = torch.full((1, 1, 10, 10), 4.0)
+    draw = {"axis": 0, "thickness": 2.7}
+    torch.testing.assert_close(changed(PartialVolume(), [draw], flat, (1.0, 1.0)), flat)
+
+
+def test_a_stack_of_thick_slices_is_thickened_in_its_plane_only():
+    frame = Frame(channels=1, patch=(16, 16, 8), spacing=(0.5, 0.5, 4.0))
+    draws = [PartialVolume().values(np.random.default_rng(s), frame) for s in range(20)]
+    assert {d["axis"] for d in draws} == {0, 1}

@@ -9,20 +9,30 @@ import torch
 
 from delineate import augment
 from delineate.augment import Intensity, Sequence
+from delineate.augment.paste import donor_of
 from delineate.contracts import Batch, Target
 
 CERTAIN = {
     "Affine": {"translation": 0.1, "anisotropy": 0.2},
+    "AnatomicElastic": {"shares": {1: 0.5, 2: 0.1}},
     "BiasField": {},
     "Brightness": {},
     "Contrast": {},
+    "CopyPaste": {"shift": 0.1},
+    "CutMix": {},
     "Elastic": {},
     "Flip": {"mirror": (0, 2, 1)},
     "Gamma": {},
     "GaussianBlur": {"channel_probability": 0.7},
     "GaussianNoise": {},
+    "Ghosting": {},
+    "IntensityShift": {},
     "LowResolution": {"channel_probability": 0.7},
+    "Motion": {},
+    "PartialVolume": {},
+    "RicianNoise": {},
 }
+PASTING = ("CopyPaste", "CutMix")
 SPACES = {2: ((12, 10), (1.0, 1.5)), 3: ((12, 8, 10), (1.0, 2.0, 1.5))}
 B, C = 4, 2
 
@@ -46,7 +56,7 @@ def make_batch(dims, *, step=3):
         target=Target(
             mask=ids,
             presence=torch.rand(B, 2, generator=generator).round(),
-            distance=torch.randn(B, 2, *size, generator=generator),
+            distance=torch.randn(B, 3, *size, generator=generator),
         ),
         spacing=spacing,
         cases=tuple("abcd"),
@@ -62,17 +72,15 @@ def tensors(batch):
     return [batch.image, batch.target.mask, batch.target.presence, batch.target.distance]
 
 
-def only(batch, slot):
-    target = batch.target
+def only(batch, *slots):
+    target, rows = batch.target, list(slots)
     return replace(
         batch,
-        image=batch.image[slot : slot + 1],
+        image=batch.image[rows],
         target=Target(
-            mask=target.mask[slot : slot + 1],
-            presence=target.presence[slot : slot + 1],
-            distance=target.distance[slot : slot + 1],
+            mask=target.mask[rows], presence=target.presence[rows], distance=target.distance[rows]
         ),
-        cases=batch.cases[slot : slot + 1],
+        cases=tuple(batch.cases[slot] for slot in rows),
     )
 
 
@@ -88,8 +96,13 @@ def test_a_batch_equals_its_cases_one_by_one(name, dims):
     draws = chain.draw(batch, seed=5)
     assert any(d is not None for d in draws[0])
     together = chain.apply(batch, draws)
-    for slot in range(B):
-        alone = chain.apply(only(batch, slot), [[d[slot]] for d in draws])
+    for slot, draw in enumerate(draws[0]):
+        if name in PASTING:  # the case and the one it takes from
+            donor = slot if draw is None else donor_of(slot, draw, B)
+            pair = chain.apply(only(batch, slot, donor), [[draw, None]])
+            alone = only(pair, 0)
+        else:
+            alone = chain.apply(only(batch, slot), [[draw]])
         for a, b in zip(tensors(alone), tensors(only(together, slot)), strict=True):
             assert torch.equal(a, b)
 
@@ -174,3 +187,48 @@ def test_the_share_of_samples_drawn_is_the_probability(name):
     three_chances = name in ("Affine", "Flip")
     expected = 1 - 0.7**3 if three_chances else 0.3
     assert drawn == pytest.approx(expected, abs=0.04)
+
+
+WRONG = [
+    (
+        "Affine",
+        {"scale": (0.0, 1.2)},
+        "scale (0.0, 1.2) must be (lowest, highest) at or above 0.01",
+    ),
+    ("Affine", {"translation": 1.5}, "translation 1.5 must lie within 0 and 1"),
+    ("AnatomicElastic", {"shares": {1: 1.5}}, "the share of 1 1.5 must lie within 0 and 1"),
+    ("BiasField", {"strength": (0.3, 0.1)}, "strength (0.3, 0.1) must be (lowest, highest)"),
+    ("Brightness", {"factor": (-1.0, 1.0)}, "factor (-1.0, 1.0) must be (lowest, highest)"),
+    ("CopyPaste", {"shift": 2.0}, "shift 2.0 must lie within 0 and 1"),
+    ("CopyPaste", {"feather_mm": -1.0}, "feather_mm -1.0 must lie at or above 0"),
+    ("CutMix", {"size": (0.5, 1.5)}, "size (0.5, 1.5) must be (lowest, highest) within 0.01 and 1"),
+    ("CutMix", {"rarity": -1.0}, "rarity -1.0 must lie at or above 0"),
+    ("Elastic", {"intervals": 0}, "intervals 0 must lie at or above 1"),
+    ("GaussianBlur", {"sigma": (-1.0, 1.0)}, "sigma (-1.0, 1.0) must be (lowest, highest)"),
+    ("Ghosting", {"ghosts": (1, 4)}, "ghosts (1, 4) must be (lowest, highest) at or above 2"),
+    (
+        "Ghosting",
+        {"strength": (0.5, 1.5)},
+        "strength (0.5, 1.5) must be (lowest, highest) within 0",
+    ),
+    ("IntensityShift", {"offset": (0.0, float("inf"))}, "offset (0.0, inf) must be (lowest"),
+    ("LowResolution", {"scale": (0.5, 2.0)}, "scale (0.5, 2.0) must be (lowest, highest) within"),
+    ("Motion", {"moves": (0, 3)}, "moves (0, 3) must be (lowest, highest) at or above 1"),
+    ("Motion", {"translation": -0.1}, "translation -0.1 must lie within 0 and 1"),
+    ("PartialVolume", {"thickness": (0.5, 2.0)}, "thickness (0.5, 2.0) must be (lowest, highest)"),
+    ("RicianNoise", {"deviation": (-0.1, 0.1)}, "deviation (-0.1, 0.1) must be (lowest, highest)"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), WRONG)
+def test_an_argument_out_of_range_is_refused_by_name(name, arguments, message):
+    with pytest.raises(ValueError) as error:
+        getattr(augment, name)(**{**CERTAIN[name], **arguments})
+    assert str(error.value).startswith(f"{name}: {message}")
+
+
+@every_transform
+def test_a_probability_beyond_one_is_refused(name):
+    with pytest.raises(ValueError) as error:
+        make(name, probability=1.5)
+    assert str(error.value) == f"{name}: probability 1.5 must lie within 0 and 1."

@@ -5,7 +5,7 @@ import torch
 
 from delineate.augment import Flip
 from delineate.contracts import Batch, Target
-from delineate.labels import Labels
+from delineate.labels import Class, Labels
 
 LABELS = Labels.from_names({"kidney_left": 1, "kidney_right": 2, "liver": 3})
 
@@ -61,6 +61,23 @@ def test_presence_without_background_beside_masks_with_it():
     batch = make_batch(ids(), presence=torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
     after = Flip(mirror=LABELS.mirror).apply(batch, [{"axes": [0]}] * 2)
     assert after.target.presence.tolist() == [[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]
+
+
+def test_presence_of_paired_unions_changes_places_too():
+    arms = [Class(name=f"arm_{side}") for side in ("left", "right")]
+    bones = [
+        Class(name=f"{bone}_{side}", id=i, parent=f"arm_{side}")
+        for i, (bone, side) in enumerate(
+            [("ulna", "left"), ("radius", "left"), ("ulna", "right"), ("radius", "right")], 1
+        )
+    ]
+    names = ("arm", "ulna", "radius")
+    pairs = tuple((f"{name}_left", f"{name}_right") for name in names)
+    labels = Labels(classes=(*arms, *bones), pairs=pairs)
+    batch = make_batch(ids(), presence=torch.tensor([[1.0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 1]]))
+    flip = Flip(mirror=labels.mirror, labels=labels)
+    after = flip.apply(batch, [{"axes": [0]}, None])
+    assert after.target.presence.tolist() == [[0, 1, 0, 0, 1, 0], [0, 1, 0, 0, 0, 1]]
 
 
 def test_classes_of_whole_images_have_no_sides():

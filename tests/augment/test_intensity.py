@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from delineate.augment import Brightness, Contrast, Gamma, GaussianNoise
+from delineate.augment import (
+    Brightness,
+    Contrast,
+    Gamma,
+    GaussianNoise,
+    IntensityShift,
+    RicianNoise,
+)
 from delineate.augment.transform import around_one
 
 SPACING = (1.0, 1.0, 1.0)
@@ -72,3 +79,26 @@ def test_a_range_on_one_side_of_one_is_uniform():
     values = [around_one(rng, (1.1, 1.5)) for _ in range(2000)]
     assert min(values) >= 1.1
     assert np.mean(values) == pytest.approx(1.3, abs=0.01)
+
+
+def test_where_there_is_no_signal_rician_noise_has_rayleighs_mean_and_deviation():
+    after = changed(
+        RicianNoise(), {"deviation": 0.5, "seed": 3}, torch.full((1, 1, 40, 40, 40), 2.0)
+    )
+    excess = after - 2
+    assert excess.min() >= 0
+    assert excess.mean().item() == pytest.approx(0.5 * np.sqrt(np.pi / 2), rel=0.02)
+    assert excess.std().item() == pytest.approx(0.5 * np.sqrt(2 - np.pi / 2), rel=0.02)
+
+
+def test_far_above_the_darkest_value_rician_noise_is_normal():
+    bright = torch.full((1, 1, 40, 40, 40), 20.0)
+    bright[0, 0, 0, 0, 0] = 0
+    after = changed(RicianNoise(), {"deviation": 0.5, "seed": 3}, bright)[0, 0, 1:]
+    assert after.mean().item() == pytest.approx(20 + 0.5**2 / (2 * 20), abs=0.01)
+    assert after.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_a_shift_adds_to_each_channel():
+    after = changed(IntensityShift(), {"offset": [0.5, -1.0]}, image())
+    torch.testing.assert_close(after, image() + torch.tensor([0.5, -1.0]).view(1, 2, 1, 1, 1))

@@ -80,5 +80,6 @@ def test_an_object_that_cannot_draw_is_refused():
         Sequence([abs], patch=(4, 4))
     assert str(error.value) == (
         "augment: builtin_function_or_method is no transform. "
-        "Fix: it needs draw(rng, frame) and apply(batch, draws)."
+        "Fix: it needs draw(rng, frame) and apply(batch, draws), "
+        "or is of albumentations, batchgeneratorsv2, monai, torchio."
     )

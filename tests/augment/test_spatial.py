@@ -160,6 +160,34 @@ def test_ids_are_the_argmax_of_interpolated_one_hot_masks(dims):
     assert sure.float().mean() > 0.95
 
 
+def turned_shape(seed, inside):
+    """Two masks of a turned shape, by largest share and by nearest voxel, and the truth."""
+    rng = np.random.default_rng(seed)
+    turn = torch.from_numpy(_rotation(rng.uniform(-30, 30, 3).tolist(), 3)).float()
+    centre = torch.from_numpy(rng.uniform(-0.5, 0.5, 3)).float().view(3, 1, 1, 1)
+    grid = torch.stack(torch.meshgrid(*[torch.arange(32.0) - 15.5] * 3, indexing="ij"))
+    origin = torch.einsum("ab,bijk->aijk", turn, grid)
+    mask = inside(grid - centre).int()
+    where = list(origin + 15.5)
+    nearest = mask[tuple(w.round().long().clamp(0, 31) for w in where)]
+    seen = grid.abs().amax(0) < 9  # where the source has not ended yet
+    shapes = sample_ids(mask, where), nearest, inside(origin - centre)
+    return [((s > 0) & seen).numpy() for s in shapes]
+
+
+@pytest.mark.parametrize(("kind", "least_gain"), [("ball", 0.03), ("tube", 0.01), ("plate", 0.0)])
+def test_the_largest_share_keeps_turned_shapes_better_than_the_nearest_voxel(kind, least_gain):
+    inside = {
+        "ball": lambda p: (p**2).sum(0) <= 2**2,
+        "tube": lambda p: (p[1:] ** 2).sum(0) <= 2**2,
+        "plate": lambda p: p[2].abs() <= 1,
+    }[kind]
+    turned = [turned_shape(seed, inside) for seed in range(6)]
+    by_share = np.mean([dice(share, truth) for share, _, truth in turned])
+    by_nearest = np.mean([dice(nearest, truth) for _, nearest, truth in turned])
+    assert by_share - by_nearest >= least_gain - 1e-3
+
+
 IDS = [-1, 0, 1, 2]
 
 

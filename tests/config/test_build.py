@@ -44,6 +44,11 @@ class Shapes:
     pairs: tuple[tuple[int, int], ...] = ()
     rows: Sequence[Sequence[int]] = ()
 
+class OtherNames(nn.Module):
+    def __init__(self, in_chans, num_classes, img_size):
+        super().__init__()
+        self.given = (in_chans, num_classes, img_size)
+
 class Open:
     def __init__(self, first, **rest):
         self.given = (first, rest)
@@ -127,6 +132,15 @@ def test_the_topology_goes_to_networks_that_name_all_of_it():
     assert built.given == (2, (4, 8), ((1,), (2,)))
     built = build(model("my_lab.nets.OtherMeaning"), "delineate.models", **KNOWN)
     assert built.given == (3, (1, 2))
+
+
+def test_a_foreign_network_is_given_channels_under_the_names_it_has_for_them():
+    built = build(
+        model("my_lab.nets.OtherNames"), "delineate.models", **KNOWN, img_size=(32, 48, 32)
+    )
+    assert built.given == (2, 3, (32, 48, 32))
+    own = model("my_lab.nets.OtherNames", num_classes=9, img_size=8)
+    assert build(own, "delineate.models", **KNOWN).given == (2, 9, 8)
 
 
 def test_lists_are_tuples_where_the_signature_says_tuple_and_lists_elsewhere():
@@ -216,7 +230,7 @@ schedule:
     ]
     assert lines[9:] == [
         f"{path}:14: schedule (Cosine): unknown argument 'warm_up'. Did you mean 'warmup'? "
-        "It takes: warmup.",
+        "It takes: warmup and end.",
         "command line: schedule (Cosine): warmup wants a number, got 'soon'.",
     ]
 
@@ -242,5 +256,5 @@ def test_the_types_that_our_own_parts_state_are_checked(arguments, message):
 def test_a_configuration_made_in_python_is_checked_without_lines():
     config = Config(data=Data(root=Path("a")), schedule=Part(name="Cosin"))
     assert refusal(check_parts, config).startswith(
-        "schedule.name: delineate.engine.optim has no 'Cosin'. Did you mean 'Cosine'?"
+        "schedule.name: delineate.engine.schedules has no 'Cosin'. Did you mean 'Cosine'?"
     )

@@ -78,7 +78,8 @@ zzz: 1
         "100 epochs, got '10 m'.",
         "spine.yaml:8: 'train.clip' stands twice, first in line 7.",
         "spine.yaml:9: train.workers wants a whole number of at least 0 or auto, got -1.",
-        "spine.yaml:12: loss.0.weight wants a number of at least 0, got 'heavy'.",
+        "spine.yaml:12: loss.0.weight wants a number of at least 0, "
+        "or a ramp such as {start: 0.1, end: 1}, begin before finish, got 'heavy'.",
         "spine.yaml:13: augment wants a list of transforms, [] for none, got null.",
         "spine.yaml:14: predict.flips is a bare no, which some read as false and some as text. "
         "Fix: write false, or 'no' in quotes.",
@@ -90,7 +91,7 @@ zzz: 1
         "spine.yaml:17: plan.patch wants a list of 2 or 3 whole numbers of at least 1 or null, "
         "got [16, 1.5, 4].",
         "spine.yaml:18: unknown key 'zzz'. There are: data, plan, model, loss, augment, optimizer, "
-        "schedule, train, predict and run_dir.",
+        "schedule, start, train, track, predict and run_dir.",
     ]
 
 
@@ -129,6 +130,11 @@ def test_a_dotted_key_in_a_file_is_to_be_nested(write):
         (
             "train: {device: cpu, precision: fp16}",
             "train.precision is fp16, which a CPU cannot train in. Fix: take auto, bf16 or fp32.",
+        ),
+        (
+            "loss: [{name: Dice, weight: {start: 0, end: 1, begin: 0.5, finish: 0.2}}]",
+            "loss.0.weight wants a number of at least 0, or a ramp such as {start: 0.1, end: 1}, "
+            "begin before finish, got {start: 0, end: 1, begin: 0.5, finish: 0.2}.",
         ),
         ("loss: []", "loss wants a list of one or more loss terms, got []."),
         ("loss: {name: Dice}", "loss wants a list of one or more loss terms, got {name: 'Dice'}."),

@@ -97,7 +97,8 @@ def test_every_mistake_of_the_command_line_is_reported_at_once(source):
         "content, but found '<stream end>'.",
         "command line: train.workers is a bare on, which some read as true and some as text. "
         "Fix: write true, or 'on' in quotes.",
-        "command line: loss.0.weight wants a number of at least 0, got -1.",
+        "command line: loss.0.weight wants a number of at least 0, "
+        "or a ramp such as {start: 0.1, end: 1}, begin before finish, got -1.",
         "command line: unknown key 'train.budgt'. Did you mean 'budget'?",
         "command line: run_dir wants a path, got {x: 1}.",
         "command line: unknown key 'dta'. Did you mean 'data'?",

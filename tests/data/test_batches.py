@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from delineate.data import Batches, Cache, prepare
+from delineate.data import Batches, Cache, make_distances, prepare
 from delineate.errors import DataError
 from delineate.labels import Class, Labels
 from delineate.plan import Network
@@ -31,6 +31,8 @@ def assert_equal(found, expected):
         assert (a.cases, a.step, a.spacing) == (b.cases, b.step, b.spacing)
         assert torch.equal(a.image, b.image)
         assert torch.equal(a.target.mask, b.target.mask)
+        if a.target.distance is not None or b.target.distance is not None:
+            assert torch.equal(a.target.distance, b.target.distance)
 
 
 def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan):
@@ -45,15 +47,27 @@ def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan):
     assert len(first.cases) == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_workers_gives_the_same_samples(cache, plan, workers):
-    assert_equal(list(batches_of(cache, plan, workers=workers)), list(batches_of(cache, plan)))
+@pytest.mark.parametrize(("workers", "start_step"), [(1, 0), (2, 7)])
+def test_any_number_of_workers_gives_the_same_samples(cache, plan, workers, start_step):
+    cache = make_distances(cache, plan, [c.id for c in cache.cases])
+    asked = {"distance": True, "rare": 0.4, "start_step": start_step, "read_patch": (12, 14, 8)}
+    found = list(batches_of(cache, plan, workers=workers, **asked))
+    assert_equal(found, list(batches_of(cache, plan, **asked)))
+    assert all(b.target.distance is not None for b in found)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_restart_gives_the_samples_that_would_have_come(cache, plan, workers):
+def test_a_batch_cut_in_two_has_the_same_samples(cache, plan):
+    whole = list(batches_of(cache, plan, batch_size=4, start_step=3, rare=0.3))
+    halves = list(batches_of(cache, plan, batch_size=2, start_step=6, steps=8, rare=0.3))
+    for i, batch in enumerate(whole):
+        pair = halves[2 * i : 2 * i + 2]
+        assert torch.equal(torch.cat([b.image for b in pair]), batch.image)
+        assert pair[0].cases + pair[1].cases == batch.cases
+
+
+def test_a_restart_gives_the_samples_that_would_have_come(cache, plan):
     whole = list(batches_of(cache, plan, steps=9))
-    rest = list(batches_of(cache, plan, start_step=5, steps=4, workers=workers))
+    rest = list(batches_of(cache, plan, start_step=5, steps=4))
     assert [b.step for b in rest] == [5, 6, 7, 8]
     assert_equal(rest, whole[5:])
 
@@ -160,3 +174,7 @@ def test_bad_arguments_are_refused_before_anything_is_read(cache, plan):
         ValueError, match=r"read_patch \(8, 8, 7\) is smaller than the plan's patch"
     ):
         batches_of(cache, plan, read_patch=(8, 8, 7))
+    with pytest.raises(ValueError, match=r"^rare is a share, from 0 to 1, not 1\.5$"):
+        batches_of(cache, plan, rare=1.5)
+    with pytest.raises(ValueError, match=r"^foreground is a share, from 0 to 1, not -1$"):
+        batches_of(cache, plan, foreground=-1)

@@ -2,14 +2,21 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 from delineate.data import Cache, prepare
-from delineate.data.foreground import by_channel, find_foreground
+from delineate.data.foreground import find_foreground, rows_of
 from delineate.data.store import Facts, open_case, write_case
 from delineate.errors import DataError
+from delineate.plan.main_memory import MainMemory
+
+
+def places_by_channel(table, sampled) -> dict[int, np.ndarray]:
+    return {channel: table[slice(*rows_of(sampled, channel)), 1:] for channel in sampled}
+
 
 BOXES = [((0, 0, 0), (3, 4, 5)), ((-3, 2, 8), (5, 20, 12)), ((10, 10, 8), (15, 12, 10))]
 
@@ -49,10 +56,10 @@ def test_memory_stays_within_its_budget(cache):
     small = cache.with_ram(2.5 * size / 1e9)
     for case in cache.cases:
         np.testing.assert_array_equal(small.read_image(case.id), cache.read_image(case.id))
-    assert 0 < sum(a.nbytes for a in small._kept.values()) <= 2.5 * size
+    assert 0 < small._kept.nbytes <= 2.5 * size
     nothing = cache.with_ram(0.0)
     nothing.read_image("case_0")
-    assert not nothing._kept
+    assert not nothing._kept.nbytes
 
 
 def test_many_threads_read_the_same(cache):
@@ -63,14 +70,16 @@ def test_many_threads_read_the_same(cache):
             ids = [c.id for c in cache.cases] * 20
             for case, found in zip(ids, pool.map(shared.read_image, ids), strict=True):
                 np.testing.assert_array_equal(found, expected[case])
-        assert shared._room == shared._budget - sum(a.nbytes for a in shared._kept.values())
+        held = sum(a.nbytes for a in shared._kept._arrays.values())
+        assert shared._kept.nbytes == held
 
 
 def test_a_pickled_copy_starts_with_empty_memory_and_reads_the_same(cache):
     cache.read_image("case_0")
     data = pickle.dumps(cache)
     copy = pickle.loads(data)
-    assert not copy._kept
+    assert not copy._kept.nbytes
+    assert copy.ram_gb == cache.ram_gb
     np.testing.assert_array_equal(copy.read_image("case_0"), cache.read_image("case_0"))
 
 
@@ -106,7 +115,7 @@ def test_any_slice_of_a_stored_array_is_that_of_the_array(tmp_path, shape):
     rng = np.random.default_rng(0)
     array = rng.normal(size=shape).astype(np.float16)
     facts = Facts(shape=shape[1:], labelled=False, counts={}, sampled={})
-    write_case(tmp_path / "a.case", {"mask": array[..., :3], "image": array}, facts)
+    write_case(tmp_path / "a.case", [("mask", array[..., :3]), ("image", array)], facts)
     opened = open_case(tmp_path / "a.case")
     stored = opened.arrays["image"]
     assert opened.facts == facts
@@ -116,6 +125,31 @@ def test_any_slice_of_a_stored_array_is_that_of_the_array(tmp_path, shape):
         ends = [np.sort(rng.integers(0, n + 1, 2)) for n in shape[1:]]
         index = (..., *(slice(int(a), int(b)) for a, b in ends))
         np.testing.assert_array_equal(stored[index], array[index])
+
+
+def test_a_forecast_says_what_memory_is_needed_and_what_stays(cache):
+    total = sum(a.nbytes for c in cache.cases for a in cache.arrays(c.id).values()) / 1e9
+    assert cache.with_ram(1.0).forecast() == (
+        f"3 cases take {total:.2g} GB unpacked; all of it stays in memory (budget 1 GB)"
+    )
+    assert cache.with_ram(total / 4).forecast() == (
+        f"3 cases take {total:.2g} GB unpacked; 25% of it stays in memory, the rest is read for "
+        f"each patch (budget {total / 4:.2g} GB)"
+    )
+
+
+def test_a_cache_may_keep_an_eighth_of_the_free_memory(cache, monkeypatch):
+    kept = import_module("delineate.data.kept")
+    monkeypatch.setattr(kept, "measure_memory", lambda: MainMemory(total=64.0, free=40.0))
+    assert kept.default_ram_gb() == 5.0
+    monkeypatch.setattr(kept, "measure_memory", lambda: None)
+    assert kept.default_ram_gb() == 2.0
+
+
+def test_a_file_that_has_gone_says_what_to_do(cache):
+    next(cache.folder.glob("case_0-*.case")).unlink()
+    with pytest.raises(DataError, match=r"case cannot be read \(.*No such file.*Fix: delete it"):
+        cache.with_ram(0.0).read_image("case_0")
 
 
 def test_an_unknown_case_is_named(cache):
@@ -131,7 +165,7 @@ def test_the_foreground_of_a_large_structure_is_a_seeded_sample():
     table, counts, sampled = find_foreground(mask, overlapping=False, case="a")
     assert counts == {1: 30 * 1600 - 1, 3: 2}
     assert sampled == {1: 10_000, 3: 2}
-    places = by_channel(table, sampled)
+    places = places_by_channel(table, sampled)
     assert len(np.unique(places[1], axis=0)) == 10_000
     assert (mask[tuple(places[1].T)] == 1).all()
     np.testing.assert_array_equal(places[3], [[35, 1, 4], [35, 2, 4]])
@@ -143,11 +177,41 @@ def test_the_foreground_of_a_large_structure_is_a_seeded_sample():
     assert (other != table).any()
 
 
+def test_a_piece_a_hundred_times_larger_is_drawn_ten_times_as_often():
+    mask = np.zeros((60, 40, 40), np.int8)
+    mask[0:20, 0:20, 0:20] = 1  # 8000 voxels
+    mask[30:34, 30:34, 30:35] = 1  # 80 voxels
+    mask[40, 5, 5] = mask[41, 6, 6] = 1  # two voxels that share a corner are one piece
+    table, counts, sampled = find_foreground(mask, overlapping=False, case="a")
+    assert counts == {1: 8082}
+    places = places_by_channel(table, sampled)[1]
+    assert (mask[tuple(places.T)] == 1).all()
+    drawn = [
+        np.sum((places[:, 0] >= a) & (places[:, 0] < b)) for a, b in [(0, 20), (30, 34), (40, 42)]
+    ]
+    due = np.sqrt([8000, 80, 2])
+    np.testing.assert_allclose(drawn, 8082 * due / due.sum(), atol=1)
+    # Within a piece no place is drawn twice more than another.
+    repeats = np.unique(places[places[:, 0] >= 30], axis=0, return_counts=True)[1]
+    assert len(repeats) == 82
+    assert np.ptp(repeats[:80]) <= 1
+
+
+def test_every_speck_can_be_drawn_beside_a_huge_structure():
+    mask = np.zeros((60, 60, 60), np.int8)
+    mask[:, :, :58] = 1
+    mask[::4, ::4, 59] = 1
+    table, _, sampled = find_foreground(mask, overlapping=False, case="a")
+    places = places_by_channel(table, sampled)[1]
+    assert len(np.unique(places[places[:, 2] == 59], axis=0)) == 225
+    assert len(places) == pytest.approx(10_000, abs=113)
+
+
 def test_overlapping_layers_have_their_own_foreground():
     layers = np.zeros((3, 5, 5), np.int8)
     layers[0, 1:3, 1] = 1
     layers[2, 1:3, 1:4] = 1
     table, counts, sampled = find_foreground(layers, overlapping=True, case="a")
     assert counts == {0: 2, 2: 6}
-    for channel, places in by_channel(table, sampled).items():
+    for channel, places in places_by_channel(table, sampled).items():
         np.testing.assert_array_equal(places, np.argwhere(layers[channel]))

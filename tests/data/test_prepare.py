@@ -50,8 +50,10 @@ def test_the_cache_holds_what_preprocessing_gives(plan, make_cases, tmp_path):
         assert cache.shape(case.id) == prepared.shape
         np.testing.assert_array_equal(cache.read_mask(case.id), mask)
         np.testing.assert_allclose(cache.read_image(case.id), prepared.array, rtol=5e-4, atol=1e-6)
-        assert cache.counts(case.id) == {c: np.count_nonzero(mask == c) for c in (1, 2)}
-        for channel, places in cache.foreground(case.id).items():
+        counts = cache.facts(case.id).counts
+        assert counts == {c: np.count_nonzero(mask == c) for c in (1, 2)}
+        for channel in counts:
+            places = cache.places(case.id, channel)
             np.testing.assert_array_equal(places, np.argwhere(mask == channel))
 
 
@@ -282,7 +284,7 @@ def test_a_case_without_a_mask_is_prepared_and_wholly_ignored(plan, make_cases, 
     case = replace(make_cases(1)[0], label=None)
     cache = prepare([case], plan, tmp_path / "cache")
     assert not cache.labelled("case_0")
-    assert cache.foreground("case_0") == {}
+    assert cache.facts("case_0").counts == {}
     assert (cache.read_mask("case_0") == -1).all()
 
 
@@ -324,4 +326,4 @@ def test_real_scans_are_prepared_on_their_own_grid(make_plan, real_data, tmp_pat
     cache = prepare(cases, make_plan(), tmp_path / "cache")
     for case in cases:
         assert cache.shape(case.id) == read_case(case).shape
-        assert set(cache.foreground(case.id)) == {1, 2}
+        assert set(cache.facts(case.id).counts) == {1, 2}

@@ -13,12 +13,15 @@ from delineate.contracts import Batch, Target
 from delineate.engine.callbacks import Figures, Progress, Validation
 from delineate.engine.clock import Clock
 from delineate.engine.fit import fit
-from delineate.engine.optim import Constant, parameter_groups
+from delineate.engine.memory_use import MEMORY_COLUMNS
+from delineate.engine.optim import parameter_groups
+from delineate.engine.schedules import Constant
 from delineate.engine.task import Task
-from delineate.engine.tracking import CsvTable
 from delineate.losses import CrossEntropy, Dice, WeightedSum
+from delineate.tracking.csv_table import CsvTable
 
-COLUMNS = ["progress", "seconds", "lr", "loss", "loss/dice", "loss/ce", "val_dice"]
+FIGURES = ["progress", "seconds", "lr", "loss", "loss/dice", "loss/ce", "val_dice"]
+COLUMNS = [*FIGURES, *MEMORY_COLUMNS]
 
 
 def batches():
@@ -56,7 +59,7 @@ def run(tmp_path, clock, *, score=None, accumulate=1, times=2, average=0.0):
             Validation(scored, keep=keep, times=times, average=average),
             Figures(every=2),
         ],
-        logger=CsvTable(tmp_path / "metrics.csv", COLUMNS),
+        loggers=[CsvTable(tmp_path / "metrics.csv", COLUMNS)],
         clip=12.0,
         accumulate=accumulate,
     )

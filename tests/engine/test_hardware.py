@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from delineate.engine.hardware import choose_device, choose_precision
+from delineate.engine.hardware import choose_compile, choose_device, choose_precision
 from delineate.errors import ConfigError
 
 
@@ -27,3 +27,27 @@ def test_a_cpu_gets_bf16_only_where_it_has_it_in_hardware(monkeypatch, in_hardwa
 def test_a_cpu_refuses_fp16():
     with pytest.raises(ConfigError, match="a CPU cannot train in fp16"):
         choose_precision("fp16", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("wish", "device", "long", "expected"),
+    [
+        ("auto", "cuda", True, True),
+        ("auto", "cuda", False, False),
+        ("auto", "cpu", True, False),
+        (True, "cpu", False, True),
+        (False, "cuda", True, False),
+    ],
+)
+def test_only_long_trainings_on_a_card_are_compiled_unasked(
+    wish, device, long, expected, monkeypatch
+):
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/c++")
+    assert choose_compile(wish, device, long=long) is expected
+
+
+def test_compiling_without_a_compiler_is_refused_or_left_out(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not choose_compile("auto", "cuda", long=True)
+    with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler and finds none\. Fix: install"):
+        choose_compile(True, "cpu", long=True)

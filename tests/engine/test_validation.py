@@ -70,3 +70,11 @@ def test_a_scoring_that_takes_too_long_stays_with_the_cases_it_came_to(monkeypat
     now[0] = 0.0
     slow(Bright())
     assert slow.cases == ("x", "y")
+
+
+def test_a_resumed_scorer_scores_the_cases_that_were_chosen(monkeypatch):
+    first, again = (scorer({"x": 0, "y": 8, "z": 8}, seconds=0.0) for _ in range(2))
+    assert first(Bright())["val_dice"] == 1.0
+    again.load_state_dict(first.state_dict())
+    assert again.cases == ("x",)
+    assert again(Bright())["val_dice"] == 1.0

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from delineate.contracts import Output, Target
-from delineate.losses import CrossEntropy, Dice, WeightedSum, as_term
+from delineate.losses import Boundary, CrossEntropy, Dice, Presence, Ramp, WeightedSum, as_term
 
 
 def test_each_term_comes_back_weighted_under_its_name():
@@ -76,3 +76,95 @@ def test_a_torch_loss_without_a_mask_is_refused():
         "MSELoss compares logits with a mask; this batch has no mask. "
         "Fix: use a term for image-level tasks."
     )
+
+
+def test_a_weight_may_follow_the_progress_of_the_run():
+    output = Output(logits=torch.randn(1, 2, 4, 4))
+    target = Target(mask=torch.randint(0, 2, (1, 4, 4)))
+    terms = {"dice": Dice(), "entropy": CrossEntropy()}
+    weights = {"dice": Ramp(start=0.0, end=4.0), "entropy": lambda progress: 1 - progress}
+    loss = WeightedSum(terms, weights)
+    found = loss(output, target, progress=0.25)
+    assert found["dice"] == 1.0 * terms["dice"](output, target)
+    assert found["entropy"] == 0.75 * terms["entropy"](output, target)
+    assert loss(output, target)["dice"] == 0
+
+
+def test_an_image_level_term_is_evaluated_once_beside_deep_supervision():
+    calls = []
+
+    class Counted(Presence):
+        def __call__(self, output, target):
+            calls.append(output)
+            return super().__call__(output, target)
+
+    output = Output(
+        logits=torch.randn(2, 2, 4, 4),
+        deep=(torch.randn(2, 2, 2, 2),),
+        presence=torch.randn(2, 2),
+    )
+    target = Target(mask=torch.randint(0, 2, (2, 4, 4)), presence=torch.ones(2, 2))
+    loss = WeightedSum({"presence": Counted(), "dice": Dice()}, {"presence": 1.0, "dice": 1.0})
+    torch.testing.assert_close(loss(output, target)["presence"], Presence()(output, target))
+    assert len(calls) == 1
+
+
+def test_a_sum_needs_distance_where_a_term_does():
+    assert WeightedSum({"b": Boundary(), "d": Dice()}, {"b": 1.0, "d": 1.0}).needs_distance
+    assert not WeightedSum({"d": Dice()}, {"d": 1.0}).needs_distance
+
+
+class Squared(nn.Module):
+    """A loss whose arithmetic autocast would round: a product of matrices."""
+
+    def forward(self, logits, mask):
+        assert logits.dtype == torch.float32
+        flat = logits.flatten(1)
+        return (flat @ flat.T).mean()
+
+
+def test_a_module_from_elsewhere_runs_in_float32_inside_autocast():
+    half = torch.randn(2, 2, 4, 4).to(torch.bfloat16)
+    target = Target(mask=torch.zeros(2, 4, 4).long())
+    exact = Squared()(half.float(), target.mask)
+    term = as_term(Squared())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        alone = term(Output(logits=half), target)
+        summed = WeightedSum({"x": term}, {"x": 1.0})(Output(logits=half), target)["x"]
+    assert alone.dtype == summed.dtype == torch.float32
+    torch.testing.assert_close(alone, exact, rtol=0, atol=0)
+    torch.testing.assert_close(summed, exact, rtol=0, atol=0)
+
+
+def test_a_function_of_ones_own_runs_in_float32_inside_autocast():
+    def product(output, target):
+        return Squared()(output.logits, target.mask)
+
+    half = torch.randn(2, 2, 4, 4).to(torch.bfloat16)
+    loss = WeightedSum({"x": product}, {"x": 1.0})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = loss(Output(logits=half), Target(mask=torch.zeros(2, 4, 4).long()))["x"]
+    torch.testing.assert_close(found, Squared()(half.float(), None), rtol=0, atol=0)
+
+
+def test_the_deep_logits_of_half_precision_are_compared_in_float32():
+    output = Output(
+        logits=torch.randn(1, 2, 4, 4).to(torch.bfloat16),
+        deep=(torch.randn(1, 2, 2, 2).to(torch.bfloat16),),
+    )
+    loss = WeightedSum({"x": as_term(nn.CrossEntropyLoss())}, {"x": 1.0})
+    found = loss(output, Target(mask=torch.randint(0, 2, (1, 4, 4))))["x"]
+    assert found.dtype == torch.float32
+
+
+def test_ids_get_a_channel_axis_where_a_module_makes_them_one_hot():
+    class OneHot(nn.Module):
+        to_onehot_y = True
+
+        def forward(self, logits, mask):
+            assert mask.shape == (logits.shape[0], 1, *logits.shape[2:])
+            return logits.mean()
+
+    output = Output(logits=torch.randn(2, 2, 4, 4))
+    target = Target(mask=torch.zeros(2, 4, 4).long())
+    assert as_term(OneHot())(output, target) == output.logits.mean()

@@ -6,7 +6,7 @@ import pytest
 
 from delineate.errors import PlanError
 from delineate.labels import Labels
-from delineate.models import UNet
+from delineate.models import ResidualUNet, UNet
 from delineate.plan import CaseFacts, Fingerprint, Intensity, make_plan, read_plan, write_plan
 
 INTENSITY = Intensity(
@@ -246,3 +246,17 @@ def test_every_choice_has_a_reason_and_the_file_keeps_them(tmp_path):
     }
     write_plan(plan, tmp_path / "plan.json")
     assert read_plan(tmp_path / "plan.json") == plan
+
+
+def test_the_memory_is_that_of_the_network_that_is_trained():
+    def residual(plan):
+        net = plan.network
+        shape = {"features": net.features, "strides": net.strides, "kernels": net.kernels}
+        return ResidualUNet(len(plan.channels), plan.labels.channels, **shape)
+
+    wishes = {"memory_gb": 2.0, "patch": (32, 32, 32), "batch_size": 2, "width": 8}
+    plain = make_plan(_fingerprint(), build_model=_build, **wishes)
+    other = make_plan(_fingerprint(), build_model=residual, **wishes)
+
+    assert other.network == plain.network
+    assert other.memory_gb > 1.1 * plain.memory_gb

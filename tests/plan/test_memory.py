@@ -146,7 +146,17 @@ def test_half_precision_takes_less_and_a_card_keeps_no_cpu_kernels():
     half = _measure(model, (32, 32, 32), 4, device="cuda:9", precision="bf16")
 
     assert 0.5 * full < half < 0.75 * full
-    assert _measure(model, (32, 32, 32), 4) == pytest.approx(full + CPU_KERNELS_GB)
+    assert _measure(model, (32, 32, 32), 4) == pytest.approx(full + CPU_KERNELS_GB[3])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recomputing_the_stages_is_counted_as_less(precision):
+    plain, lean = (
+        _measure(_unet(checkpointing=c), (32, 32, 32), 4, device="cuda:9", precision=precision)
+        for c in (False, True)
+    )
+
+    assert lean < 0.8 * plain
 
 
 def test_deep_supervision_and_overlapping_masks_are_counted():
@@ -292,5 +302,5 @@ def test_a_real_step_on_the_card_is_near_the_counted_one():
 
     real = _measure(model, (64, 64, 64), device="cuda", precision="fp32")
 
-    assert real == pytest.approx(_measure(model, (64, 64, 64)) - CPU_KERNELS_GB, rel=0.3)
+    assert real == pytest.approx(_measure(model, (64, 64, 64)) - CPU_KERNELS_GB[3], rel=0.3)
     assert math.isinf(_measure(model, (4096, 4096, 4096), device="cuda"))

@@ -1,17 +1,31 @@
 """Random changes to batches: drawn first, then applied on whatever device the batch is on."""
 
-from delineate.augment.artefacts import BiasField, GaussianBlur, LowResolution
+from delineate.augment.anatomy import AnatomicElastic
+from delineate.augment.artefacts import BiasField, GaussianBlur, LowResolution, PartialVolume
+from delineate.augment.copypaste import CopyPaste
+from delineate.augment.cutmix import CutMix
 from delineate.augment.flip import Flip
 from delineate.augment.geometry import Affine, Elastic
-from delineate.augment.intensity import Brightness, Contrast, Gamma, GaussianNoise
+from delineate.augment.intensity import (
+    Brightness,
+    Contrast,
+    Gamma,
+    GaussianNoise,
+    IntensityShift,
+    RicianNoise,
+)
+from delineate.augment.kspace import Ghosting, Motion
 from delineate.augment.sequence import Sequence
 from delineate.augment.transform import Draw, Frame, Geometric, Intensity, Transform
 
 __all__ = [
     "Affine",
+    "AnatomicElastic",
     "BiasField",
     "Brightness",
     "Contrast",
+    "CopyPaste",
+    "CutMix",
     "Draw",
     "Elastic",
     "Flip",
@@ -20,8 +34,13 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "Geometric",
+    "Ghosting",
     "Intensity",
+    "IntensityShift",
     "LowResolution",
+    "Motion",
+    "PartialVolume",
+    "RicianNoise",
     "Sequence",
     "Transform",
 ]

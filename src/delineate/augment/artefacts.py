@@ -1,14 +1,15 @@
-"""What scanners do to images: blur, coarse sampling, uneven coils."""
+"""What scanners do to images: blur, coarse sampling, thick slices, uneven coils."""
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from delineate.augment.limits import check_number, check_probability, check_range
 from delineate.augment.separable import along_axes, blurring, interpolating, smooth_basis
 from delineate.augment.transform import Draw, Frame, Intensity, Range, draw_seed
 
-__all__ = ["BiasField", "GaussianBlur", "LowResolution"]
+__all__ = ["BiasField", "GaussianBlur", "LowResolution", "PartialVolume"]
 
 
 class GaussianBlur(Intensity):
@@ -26,6 +27,9 @@ class GaussianBlur(Intensity):
         probability: float = 0.2,
         channel_probability: float = 0.5,
     ) -> None:
+        check_range(self, "sigma", sigma, low=0)
+        check_probability(self, probability)
+        check_number(self, "channel_probability", channel_probability, low=0, high=1)
         self.sigma = sigma
         self.probability = probability
         self.channel_probability = channel_probability
@@ -65,6 +69,9 @@ class LowResolution(Intensity):
         probability: float = 0.25,
         channel_probability: float = 0.5,
     ) -> None:
+        check_range(self, "scale", scale, low=0.01, high=1)
+        check_probability(self, probability)
+        check_number(self, "channel_probability", channel_probability, low=0, high=1)
         self.scale = scale
         self.probability = probability
         self.channel_probability = channel_probability
@@ -87,6 +94,36 @@ class LowResolution(Intensity):
         image[rows] = along_axes(image[rows], matrices)
 
 
+class PartialVolume(Intensity):
+    """Thick slices along one axis: each the mean of the tissue in it, then interpolated (linear).
+
+    In a stack of slices the axis lies within their plane: across, they are thick already.
+
+    Args:
+        thickness: of the slices, in voxels.
+    """
+
+    def __init__(self, *, thickness: Range = (1.5, 4.0), probability: float = 0.1) -> None:
+        check_range(self, "thickness", thickness, low=1)
+        check_probability(self, probability)
+        self.thickness = thickness
+        self.probability = probability
+
+    def values(self, rng: np.random.Generator, frame: Frame) -> Draw:
+        """An axis and a thickness."""
+        return {"axis": int(rng.choice(frame.plane)), "thickness": rng.uniform(*self.thickness)}
+
+    def change(
+        self, image: Float[Tensor, "b c *s"], draws: list[Draw], spacing: tuple[float, ...]
+    ) -> None:
+        """Average each sample along its axis."""
+        for sample, draw in zip(image, draws, strict=True):
+            size = image.shape[2 + draw["axis"]]
+            matrices: list[Tensor | None] = [None] * len(spacing)
+            matrices[draw["axis"]] = _thick_slices(size, draw["thickness"]).to(image)
+            sample.copy_(along_axes(sample, matrices))
+
+
 class BiasField(Intensity):
     """Multiply the image, counted from its darkest value, by a smooth field.
 
@@ -95,6 +132,8 @@ class BiasField(Intensity):
     """
 
     def __init__(self, *, strength: Range = (0.1, 0.3), probability: float = 0.15) -> None:
+        check_range(self, "strength", strength, low=0)
+        check_probability(self, probability)
         self.strength = strength
         self.probability = probability
 
@@ -154,3 +193,14 @@ def _down_and_up(scales: Float[Tensor, " n"], size: int) -> Float[Tensor, "n {si
             interpolating(((voxels + 0.5) / step - 0.5).clamp(0, coarse - 1), coarse) @ down
         )
     return torch.stack(matrices)
+
+
+def _thick_slices(size: int, thickness: float) -> Float[Tensor, "{size} {size}"]:
+    """The mean over each of `round(size / thickness)` slices, and linear interpolation back."""
+    count = max(1, round(size / thickness))
+    step = size / count
+    voxels, slices = torch.arange(size), torch.arange(count)[:, None]
+    # How much of each voxel, from its lower to its upper face, lies in the slice.
+    upper = torch.minimum(voxels + 1.0, (slices + 1) * step)
+    shares = (upper - torch.maximum(voxels.float(), slices * step)).clamp(min=0) / step
+    return interpolating(((voxels + 0.5) / step - 0.5).clamp(0, count - 1), count) @ shares

@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from delineate.augment.classes import mirror_of_presence
+from delineate.augment.limits import check_probability
 from delineate.augment.transform import Draw, Draws, Frame
 from delineate.contracts import Batch, Target
+from delineate.labels import Labels
 
 __all__ = ["Flip"]
 
@@ -23,6 +26,8 @@ class Flip:
         mirror: where each channel comes from after a left-right mirror (`Labels.mirror`); None if
             no label has a side.
         mirror_axis: the left-right axis; None if the samples do not show it.
+        labels: what stands behind the columns of presence, unions among them; None if each column
+            is a channel.
     """
 
     def __init__(
@@ -32,12 +37,15 @@ class Flip:
         probability: float = 0.5,
         mirror: Sequence[int] | None = None,
         mirror_axis: int | None = 0,
+        labels: Labels | None = None,
     ) -> None:
+        check_probability(self, probability)
         self.axes = axes
         self.probability = probability
         self.mirror_axis = mirror_axis
         sided = mirror is not None and list(mirror) != list(range(len(mirror)))
         self.mirror = tuple(mirror) if mirror is not None and sided else None
+        self.columns = None if labels is None else mirror_of_presence(labels)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> Draw | None:
         """The axes to reverse."""
@@ -66,7 +74,7 @@ class Flip:
             image=_reverse(batch.image, turns, dims),
             target=Target(
                 mask=self._swap(_reverse(target.mask, turns, dims), swaps, dims),
-                presence=self._swap(target.presence, swaps, dims),
+                presence=self._swap_presence(target.presence, swaps, dims),
                 distance=self._swap(_reverse(target.distance, turns, dims), swaps, dims),
             ),
         )
@@ -89,6 +97,17 @@ class Flip:
                 for sample, swap in zip(tensor, swaps, strict=True)
             ]
         )
+
+    def _swap_presence(
+        self, presence: Tensor | None, swaps: list[bool], dims: int
+    ) -> Tensor | None:
+        """By class where the labels say which, else by channel."""
+        columns = self.columns
+        if presence is None or columns is None or presence.shape[1:] != (len(columns),):
+            return self._swap(presence, swaps, dims)
+        same = range(len(columns))
+        order = [columns if swap else same for swap in swaps]
+        return presence.gather(1, torch.tensor(order, device=presence.device))
 
     def _channels(self, order: Tensor, count: int) -> Tensor:
         """The order of this many channels; the background may be left out."""

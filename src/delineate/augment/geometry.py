@@ -3,11 +3,10 @@
 from math import cos, prod, radians, sin
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from delineate.augment.separable import along_axes, smooth_basis
+from delineate.augment.bending import bend, bending_control, interval_mm
+from delineate.augment.limits import check_number, check_probability, check_range
 from delineate.augment.transform import Draw, Frame, Geometric, Range, around_one, draw_seed
 
 __all__ = ["Affine", "Elastic"]
@@ -33,6 +32,11 @@ class Affine(Geometric):
         translation: float = 0.0,
         probability: float = 0.2,
     ) -> None:
+        check_number(self, "rotation_degrees", rotation_degrees, low=0, high=180)
+        check_range(self, "scale", scale, low=0.01)
+        check_number(self, "anisotropy", anisotropy, low=0)
+        check_number(self, "translation", translation, low=0, high=1)
+        check_probability(self, probability)
         self.rotation_degrees = rotation_degrees
         self.scale = scale
         self.anisotropy = anisotropy
@@ -90,8 +94,7 @@ class Affine(Geometric):
 class Elastic(Geometric):
     """Smooth bending by cubic B-splines on a coarse grid of control points; it never folds.
 
-    The grid lies on the patch and is as fine in mm along each axis; stacks of thick slices bend
-    within their plane only.
+    Stacks of thick slices bend within their plane only.
 
     Args:
         intervals: between control points along the patch's longest side.
@@ -107,6 +110,8 @@ class Elastic(Geometric):
             raise ValueError(
                 f"Elastic: strength {strength} must lie within 0 and 0.4; beyond, tissue folds."
             )
+        check_number(self, "intervals", intervals, low=1)
+        check_probability(self, probability)
         self.intervals = intervals
         self.strength = strength
         self.probability = probability
@@ -119,12 +124,8 @@ class Elastic(Geometric):
 
     def pull(self, points: list[Tensor], draw: Draw, frame: Frame) -> list[Tensor]:
         """Each point moved by the field at its place in the patch."""
-        field = self._field_mm(draw, frame).to(points[0].device)
-        rows = dict(zip(frame.plane, field, strict=True))
-        return [
-            torch.add(p, rows[axis], alpha=1 / frame.spacing[axis]) if axis in rows else p
-            for axis, p in enumerate(points)
-        ]
+        control = bending_control(draw, frame, intervals=self.intervals)
+        return bend(points, control, frame, intervals=self.intervals)
 
     def growth(self, draw: Draw) -> float:
         """Bending has no size of its own."""
@@ -132,26 +133,11 @@ class Elastic(Geometric):
 
     def reach(self, frame: Frame) -> tuple[float, ...]:
         """Two displacements, one at either end."""
-        moves = 2 * self.strength[1] * self._interval_mm(frame)
+        moves = 2 * self.strength[1] * interval_mm(frame, self.intervals)
         return tuple(
             1 + moves / (n * mm) if axis in frame.plane else 1.0
             for axis, (n, mm) in enumerate(zip(frame.patch, frame.spacing, strict=True))
         )
-
-    def _interval_mm(self, frame: Frame) -> float:
-        return max((frame.patch[a] - 1) * frame.spacing[a] for a in frame.plane) / self.intervals
-
-    def _field_mm(self, draw: Draw, frame: Frame) -> Float[Tensor, " d *s"]:
-        """The displacement along each axis of the plane."""
-        interval = self._interval_mm(frame)
-        lengths = ((n - 1) * mm for n, mm in zip(frame.patch, frame.spacing, strict=True))
-        # Rounded down: intervals are never shorter than the strength was measured against.
-        knots = [max(int(length / interval + 1e-6), 1) + 1 for length in lengths]
-        shape = (len(frame.plane), *(k + 2 for k in knots))
-        rng = np.random.Generator(np.random.Philox(key=draw["seed"]))
-        control = rng.uniform(-1, 1, shape) * draw["strength"] * interval
-        bases = [smooth_basis(n, k) for n, k in zip(frame.patch, knots, strict=True)]
-        return along_axes(torch.from_numpy(control.astype(np.float32)), bases)
 
 
 def _pairs(dims: int) -> list[tuple[int, int]]:

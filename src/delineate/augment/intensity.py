@@ -1,13 +1,23 @@
 """Changes of grey values, voxel by voxel; defaults are nnU-Net's."""
 
+from math import inf
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from delineate.augment.limits import check_probability, check_range
 from delineate.augment.transform import Draw, Frame, Intensity, Range, around_one, draw_seed
 
-__all__ = ["Brightness", "Contrast", "Gamma", "GaussianNoise"]
+__all__ = [
+    "Brightness",
+    "Contrast",
+    "Gamma",
+    "GaussianNoise",
+    "IntensityShift",
+    "RicianNoise",
+]
 
 
 class GaussianNoise(Intensity):
@@ -18,6 +28,8 @@ class GaussianNoise(Intensity):
     """
 
     def __init__(self, *, deviation: Range = (0.0, 0.1), probability: float = 0.1) -> None:
+        check_range(self, "deviation", deviation, low=0)
+        check_probability(self, probability)
         self.deviation = deviation
         self.probability = probability
 
@@ -36,6 +48,67 @@ class GaussianNoise(Intensity):
             sample.add_(noise, alpha=draw["deviation"])
 
 
+class RicianNoise(Intensity):
+    """The noise of magnitude images: the length of a signal with normal noise on both its parts.
+
+    Grey values count from the darkest of their channel, where there is no signal: there noise only
+    brightens, and far above it is normal.
+
+    Args:
+        deviation: of the noise on either part; images are normalised to a deviation near 1.
+    """
+
+    def __init__(self, *, deviation: Range = (0.0, 0.1), probability: float = 0.1) -> None:
+        check_range(self, "deviation", deviation, low=0)
+        check_probability(self, probability)
+        self.deviation = deviation
+        self.probability = probability
+
+    def values(self, rng: np.random.Generator, frame: Frame) -> Draw:
+        """A deviation and a seed."""
+        return {"deviation": float(rng.uniform(*self.deviation)), "seed": draw_seed(rng)}
+
+    def change(
+        self, image: Float[Tensor, "b c *s"], draws: list[Draw], spacing: tuple[float, ...]
+    ) -> None:
+        """Each sample's length with its own noise."""
+        generator = torch.Generator(image.device)
+        low = image.amin(_space(image), keepdim=True)
+        image.sub_(low)
+        for sample, draw in zip(image, draws, strict=True):
+            generator.manual_seed(draw["seed"])
+            real, imaginary = (
+                torch.empty_like(sample).normal_(generator=generator) for _ in range(2)
+            )
+            sample.add_(real, alpha=draw["deviation"])
+            torch.hypot(sample, imaginary.mul_(draw["deviation"]), out=sample)
+        image.add_(low)
+
+
+class IntensityShift(Intensity):
+    """Add an offset to each channel; its counterpart, a factor, is `Brightness`.
+
+    Args:
+        offset: lowest and highest; images are normalised to a deviation near 1.
+    """
+
+    def __init__(self, *, offset: Range = (-0.1, 0.1), probability: float = 0.15) -> None:
+        check_range(self, "offset", offset, low=-inf)
+        check_probability(self, probability)
+        self.offset = offset
+        self.probability = probability
+
+    def values(self, rng: np.random.Generator, frame: Frame) -> Draw:
+        """One offset a channel."""
+        return {"offset": rng.uniform(*self.offset, frame.channels).tolist()}
+
+    def change(
+        self, image: Float[Tensor, "b c *s"], draws: list[Draw], spacing: tuple[float, ...]
+    ) -> None:
+        """Shift each channel."""
+        image.add_(_per_channel(image, draws, "offset"))
+
+
 class Brightness(Intensity):
     """Multiply the image, each channel by its own factor.
 
@@ -44,6 +117,8 @@ class Brightness(Intensity):
     """
 
     def __init__(self, *, factor: Range = (0.75, 1.25), probability: float = 0.15) -> None:
+        check_range(self, "factor", factor, low=0)
+        check_probability(self, probability)
         self.factor = factor
         self.probability = probability
 
@@ -66,6 +141,8 @@ class Contrast(Intensity):
     """
 
     def __init__(self, *, factor: Range = (0.75, 1.25), probability: float = 0.15) -> None:
+        check_range(self, "factor", factor, low=0)
+        check_probability(self, probability)
         self.factor = factor
         self.probability = probability
 
@@ -94,6 +171,8 @@ class Gamma(Intensity):
     def __init__(
         self, *, power: Range = (0.7, 1.5), inverted: bool = False, probability: float = 0.3
     ) -> None:
+        check_range(self, "power", power, low=0.01)
+        check_probability(self, probability)
         self.power = power
         self.inverted = inverted
         self.probability = probability

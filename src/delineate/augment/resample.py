@@ -4,6 +4,7 @@ Positions are one tensor an axis, in voxels of the source, broadcastable to the 
 source lies background: masks are 0 there, images fade to 0 within one voxel.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from math import prod
 
@@ -14,7 +15,17 @@ from torch import Tensor
 
 from delineate.augment.separable import along_axes, interpolating
 
-__all__ = ["sample_ids", "sample_linear"]
+__all__ = ["centred_grid", "sample_ids", "sample_linear"]
+
+
+def centred_grid(size: Sequence[int], device: torch.device) -> list[Tensor]:
+    """A grid's voxels counted from its centre, one broadcastable tensor an axis."""
+    grid = []
+    for axis, n in enumerate(size):
+        shape = [n if a == axis else 1 for a in range(len(size))]
+        line = torch.arange(n, device=device, dtype=torch.float32)
+        grid.append((line - (n - 1) / 2).view(shape))
+    return grid
 
 
 def sample_linear(
@@ -36,9 +47,13 @@ def sample_ids(mask: Shaped[Tensor, "*s"], where: list[Tensor]) -> Shaped[Tensor
     """The id with the largest share among the corners of the cell that a position lies in.
 
     It is the argmax of linearly interpolated one-hot masks at a cost that does not grow with the
-    number of classes: most cells have one id throughout, and only the others vote. Against nearest
-    neighbour it cuts the mismatch with the true shape by a third (balls of radius 2 to 12 voxels,
-    turned and scaled: Dice .862 for .812 at 2, .954 for .928 at 5, .982 for .970 at 12).
+    number of classes: most cells have one id throughout, and only the others vote.
+
+    Against nearest neighbour it is never worse, for up to twice the time: analytic shapes at 64^3,
+    turned by up to 30 degrees about each axis, against the truth turned likewise, Dice of balls of
+    radius 1 / 2 / 3 voxels .799 / .880 / .927 for .702 / .823 / .885, of tubes .808 / .905 / .938
+    for .767 / .882 / .922, of plates 1 / 2 / 3 voxels thick the same .749 / .874 / .916. The
+    price is volume: a ball of radius 1 or 2 keeps .88 or .93 of it.
     """
     padded = F.pad(mask, (1, 1) * len(where))
     strides = [prod(padded.shape[axis + 1 :]) for axis in range(len(where))]

@@ -7,6 +7,7 @@ from math import ceil, floor, prod
 import numpy as np
 import torch
 
+from delineate.augment.foreign import as_transform
 from delineate.augment.spatial import Spatial
 from delineate.augment.transform import (
     Draws,
@@ -26,11 +27,13 @@ _MOST_ENLARGED = 1.3
 class Sequence:
     """All geometry first, in one resampling to the patch; then the other transforms in their order.
 
-    What happens to the sample in slot i depends on (seed, step, i) only: not on the rest of the
-    batch, on workers, or on what was drawn before.
+    What happens to the sample in slot i depends on (seed, step, i) only, and where it is pasted
+    into on the slot that it is pasted from: not on the rest of the batch, on workers, or on what
+    was drawn before.
 
     Args:
         transforms: in the order of their application; several geometric ones compose in that order.
+            Those of batchgeneratorsv2, MONAI, TorchIO and albumentations are taken as they are.
         patch: voxels that the network sees; batches may be larger, see `read_patch`.
     """
 
@@ -40,13 +43,8 @@ class Sequence:
         for transform in transforms:
             if isinstance(transform, Geometric):
                 geometric.append(transform)
-            elif isinstance(transform, Transform):
-                rest.append(transform)
             else:
-                raise ValueError(
-                    f"augment: {type(transform).__name__} is no transform. "
-                    "Fix: it needs draw(rng, frame) and apply(batch, draws)."
-                )
+                rest.append(as_transform(transform))
         self.spatial = Spatial(geometric, patch=tuple(patch))
         self.rest = tuple(rest)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from delineate.augment.resample import sample_ids, sample_linear
+from delineate.augment.resample import centred_grid, sample_ids, sample_linear
 from delineate.augment.transform import Draw, Draws, Frame, Geometric
 from delineate.contracts import Batch
 
@@ -35,7 +35,7 @@ class Spatial:
         """The batch at the patch's size; draws come per transform, then per sample."""
         self._check_size(tuple(batch.image.shape[2:]))
         of_samples = [[d[slot] for d in draws] for slot in range(len(batch.image))]
-        origins = [self._origins(batch, own) for own in of_samples]
+        origins = [self._origins(batch, slot, own) for slot, own in enumerate(of_samples)]
         growth = [self._growth(own) for own in of_samples]
         change = partial(self._each, origins=origins)
         mask, distance = batch.target.mask, batch.target.distance
@@ -59,12 +59,17 @@ class Spatial:
                 "Fix: read Sequence.read_patch(spacing) voxels, padded where the scan ends."
             )
 
-    def _origins(self, batch: Batch, draws: list[Draw | None]) -> Origins | None:
+    def _origins(self, batch: Batch, slot: int, draws: list[Draw | None]) -> Origins | None:
         """None if nothing moves."""
         if not any(draws):
             return None
-        frame = Frame(channels=batch.image.shape[1], patch=self.patch, spacing=batch.spacing)
-        points = self._grid(batch.image.device)
+        frame = Frame(
+            channels=batch.image.shape[1],
+            patch=self.patch,
+            spacing=batch.spacing,
+            mask=None if batch.target.mask is None else batch.target.mask[slot],
+        )
+        points = centred_grid(self.patch, batch.image.device)
         for transform, draw in zip(reversed(self.transforms), reversed(draws), strict=True):
             if draw is not None:
                 points = transform.pull(points, draw, frame)
@@ -77,15 +82,6 @@ class Spatial:
     def _growth(self, draws: list[Draw | None]) -> float:
         pairs = zip(self.transforms, draws, strict=True)
         return prod((t.growth(d) for t, d in pairs if d is not None), start=1.0)
-
-    def _grid(self, device: torch.device) -> list[Tensor]:
-        """The patch's voxels counted from its centre, one broadcastable tensor an axis."""
-        grid = []
-        for axis, n in enumerate(self.patch):
-            shape = [n if a == axis else 1 for a in range(len(self.patch))]
-            line = torch.arange(n, device=device, dtype=torch.float32)
-            grid.append((line - (n - 1) / 2).view(shape))
-        return grid
 
     def _starts(self, read: Sequence[int]) -> list[int]:
         return [(r - p) // 2 for r, p in zip(read, self.patch, strict=True)]

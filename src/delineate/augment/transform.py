@@ -42,13 +42,16 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a draw may depend on besides chance."""
+    """What a draw may depend on besides chance, and geometry on besides its draw."""
 
     channels: int
     patch: tuple[int, ...]
     """Voxels of the patch that the network will see."""
     spacing: tuple[float, ...]
     """mm"""
+    mask: Tensor | None = None
+    """The sample's own mask as it was read, around the patch's centre: ids (*r) or (k, *r) 0/1.
+    It is there when points are pulled, not when draws are made."""
 
     @property
     def plane(self) -> tuple[int, ...]:

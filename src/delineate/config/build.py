@@ -13,12 +13,21 @@ __all__ = ["SUPPLIED", "build", "check", "check_parts"]
 
 NETWORK = frozenset({"features", "strides", "kernels", "convolutions"})
 """The plan's topology: one thing in four arguments, with a meaning of its own here."""
+SPELLINGS = {
+    "in_chans": "in_channels",
+    "n_input_channels": "in_channels",
+    "num_classes": "out_channels",
+    "n_classes": "out_channels",
+    "classes": "out_channels",
+}
+"""What other packages call what the engine supplies."""
 SUPPLIED = {
-    "delineate.models": NETWORK | {"in_channels", "out_channels", "spatial_dims"},
-    "delineate.losses": frozenset({"overlapping"}),
-    "delineate.augment": frozenset({"mirror", "mirror_axis"}),
+    "delineate.models": NETWORK | {"in_channels", "out_channels", "spatial_dims", "img_size"},
+    "delineate.losses": frozenset({"overlapping", "labels"}),
+    "delineate.augment": frozenset({"mirror", "mirror_axis", "labels"}),
     "torch.optim": frozenset({"params"}),
-    "delineate.engine.optim": frozenset(),
+    "delineate.engine.schedules": frozenset({"optimizer"}),
+    "delineate.tracking": frozenset({"folder", "name"}),
 }
 """What the engine knows and gives to a part that takes it, by the part's package."""
 
@@ -30,7 +39,8 @@ def build(part: Part, package: str, **supplied: Any) -> Any:
     """
     constructor = resolve(part.name, package)
     own = part.arguments
-    given = {n: supplied[n] for n in _takes(constructor, supplied) if n not in own}
+    names = _takes(constructor, supplied)
+    given = {n: supplied[SPELLINGS.get(n, n)] for n in names if n not in own}
     check(part, package, supplied=given)
     try:
         return constructor(**given, **fit(constructor, own))
@@ -54,7 +64,8 @@ def check_parts(config: Config) -> None:
         *((("loss", i), term, "delineate.losses") for i, term in enumerate(config.loss)),
         *((("augment", i), part, "delineate.augment") for i, part in enumerate(config.augment)),
         (("optimizer",), config.optimizer, "torch.optim"),
-        (("schedule",), config.schedule, "delineate.engine.optim"),
+        (("schedule",), config.schedule, "delineate.engine.schedules"),
+        *((("track", i), part, "delineate.tracking") for i, part in enumerate(config.track)),
     ]
     refuse(
         mistake
@@ -89,9 +100,16 @@ def _takes(constructor: Callable[..., Any], supplied: Collection[str]) -> frozen
     The topology goes to our own networks and to those that name all four of its arguments:
     elsewhere `features` or `strides` alone means something else.
     """
-    known = parameters(constructor).keys()
-    foreign = not is_ours(constructor) and not known >= NETWORK
-    return frozenset(n for n in supplied if n in known and not (foreign and n in NETWORK))
+    known = set(parameters(constructor))
+    if is_ours(constructor):
+        return frozenset(known & set(supplied))
+    if constructor.__module__.partition(".")[0] == "timm":
+        known |= {"in_chans", "num_classes"}  # its functions hand their keywords on
+    taken = known & set(supplied)
+    if not known >= NETWORK:
+        taken -= NETWORK
+    spelled = {n for n, ours in SPELLINGS.items() if ours in supplied and ours not in known}
+    return frozenset(taken | (known & spelled))
 
 
 def _call(key: Key, part: Part) -> str:

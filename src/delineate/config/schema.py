@@ -7,23 +7,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Lt, MinLen
 from pydantic import (
-    AfterValidator,
-    AllowInfNan,
     BaseModel,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     Strict,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
-from delineate.config.budget import BUDGET_WORDS, PATTERN, Budget
+from delineate.config.budget import Budget
+from delineate.config.kinds import (
+    BudgetText,
+    Count,
+    Dims,
+    FilePath,
+    Name,
+    Number,
+    Patch,
+    Plain,
+    Positive,
+    Share,
+    Spacing,
+    Switch,
+    Whole,
+)
 from delineate.config.places import Places
 from delineate.config.words import Words, spell
 
@@ -35,67 +45,11 @@ __all__ = [
     "Part",
     "PlanWishes",
     "Predict",
+    "Ramp",
     "Section",
+    "Start",
     "Train",
 ]
-
-
-def _expand_home(path: Path) -> Path:
-    """A shell leaves the ~ of `data.root=~/scans` as it is."""
-    try:
-        return path.expanduser()
-    except RuntimeError:  # ~name of nobody
-        return path
-
-
-Count = Annotated[int, Strict(), Ge(1)]
-Whole = Annotated[int, Strict(), Ge(0)]
-Number = Annotated[float, Strict(), AllowInfNan(False)]
-Positive = Annotated[Number, Gt(0)]
-Share = Annotated[Number, Ge(0), Le(1)]
-Switch = Annotated[bool, Strict()]
-Dims = Literal[2, 3]
-Name = Annotated[str, MinLen(1)]
-FilePath = Annotated[Path, AfterValidator(_expand_home)]
-Spacing = Annotated[
-    tuple[Positive, ...], MinLen(2), MaxLen(3), Words("a list of 2 or 3 numbers above 0")
-]
-Patch = Annotated[
-    tuple[Count, ...], MinLen(2), MaxLen(3), Words("a list of 2 or 3 whole numbers of at least 1")
-]
-
-
-def _to_budget(value: Any) -> Budget:
-    if isinstance(value, Budget):
-        return value
-    if isinstance(value, str):
-        return Budget.parse(value)
-    raise ValueError(f"wants {BUDGET_WORDS}, got {spell(value)}.")
-
-
-BudgetText = Annotated[
-    Budget,
-    PlainValidator(_to_budget),
-    PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$"}),
-    Words(BUDGET_WORDS),
-]
-
-
-def _plain(value: Any) -> Any:
-    """YAML values only, lists as tuples, so that a configuration can be saved and cannot change."""
-    if isinstance(value, list | tuple):
-        return tuple(_plain(v) for v in value)
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    raise ValueError(f"is a {type(value).__name__}; a configuration holds only plain values.")
-
-
-Plain = Annotated[Any, AfterValidator(_plain)]
 
 
 class Section(BaseModel):
@@ -126,11 +80,37 @@ class Part(Section):
         return dict(self.model_extra or {})
 
 
+class Ramp(Section):
+    """A number that moves in a straight line over part of the run."""
+
+    start: Annotated[Number, Ge(0)]
+    """The value until `begin`."""
+    end: Annotated[Number, Ge(0)]
+    """The value from `finish` on."""
+    begin: Share = 0.0
+    """The share of the run after which it starts to move."""
+    finish: Share = 1.0
+    """The share of the run after which it has arrived."""
+
+    @field_validator("finish")
+    @classmethod
+    def _finish_comes_last(cls, finish: float, info: ValidationInfo) -> float:
+        begin = info.data.get("begin", 0.0)
+        if finish < begin:
+            raise ValueError(f"wants a share of at least begin ({begin:g}), got {finish:g}.")
+        return finish
+
+
 class LossTerm(Part):
     """One term of the loss, from `delineate.losses` or an import path, with its weight."""
 
-    weight: Annotated[Number, Ge(0)] = 1.0
-    """The factor of this term in the sum that is trained."""
+    weight: Annotated[
+        Annotated[Number, Ge(0)] | Ramp,
+        Words(
+            "a number of at least 0, or a ramp such as {start: 0.1, end: 1}, begin before finish"
+        ),
+    ] = 1.0
+    """The factor of this term in the sum that is trained, or how it moves over the run."""
 
 
 class Optimizer(Part):
@@ -142,6 +122,9 @@ class Optimizer(Part):
     """The highest learning rate; the schedule scales it."""
     weight_decay: Annotated[Number, Ge(0)] | None = 0.01
     """How strongly kernels are drawn to zero, biases never; null where the optimiser has none."""
+    rates: dict[str, Annotated[Number, Ge(0)]] = {}
+    """Factors on the rate by the start of a weight's name, such as {encoder: 0.1}; the longest
+    start that fits counts."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -219,6 +202,15 @@ class PlanWishes(Section):
         return file
 
 
+class Start(Section):
+    """What training begins from."""
+
+    weights: FilePath | None = None
+    """A run folder or a file of weights, ours or foreign; null begins at random."""
+    freeze: dict[str, Share] = {}
+    """The share of the run for which weights whose name starts so do not move: {encoder: 0.3}."""
+
+
 class Train(Section):
     """How long training runs, on what, and how."""
 
@@ -239,9 +231,19 @@ class Train(Section):
     clip: Annotated[Number, Ge(0)] = 12.0
     """The norm that gradients are cut to; 0 turns it off."""
     accumulate: Count = 1
-    """Batches whose gradients are summed before the optimiser moves."""
+    """Batches whose gradients are averaged before the optimiser moves."""
     foreground: Share = 0.5
     """The share of samples that are centred on a labelled voxel."""
+    rare: Share = 0.0
+    """The share of samples whose case is chosen so that rare classes are met as often as others."""
+    patience: Count | None = None
+    """How many validations without a better Dice make a plateau; null never looks for one."""
+    on_plateau: Literal["tail", "stop"] = "tail"
+    """What a plateau does: the rate falls to its end early, or training ends at once."""
+    checkpoint: BudgetText = Budget(5, "min")
+    """How often the whole state is saved, so that a killed run goes on from there."""
+    compile: Switch | Literal["auto"] = "auto"
+    """Whether torch.compile translates the network; auto does where it pays, on a GPU."""
 
     @field_validator("precision")
     @classmethod
@@ -276,8 +278,11 @@ class Config(Section):
     """Random changes of training samples, in order, from `delineate.augment` or import paths."""
     optimizer: Optimizer = Optimizer()
     schedule: Part = Part(name="Cosine")
-    """The learning rate over the run, from `delineate.engine.optim` or an import path."""
+    """The learning rate over the run, from `delineate.engine.schedules` or an import path."""
+    start: Start = Start()
     train: Train = Train()
+    track: Annotated[tuple[Part, ...], Words("a list of trackers, [] for none")] = ()
+    """Where figures go besides the run folder, from `delineate.tracking` or import paths."""
     predict: Predict = Predict()
     run_dir: FilePath = Path("runs/unnamed")
     """The folder of this run: configuration, plan, weights, scores and report."""

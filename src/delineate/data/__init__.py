@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from delineate.data.cache import Cache, open_cache
-from delineate.data.patches import draw_patch
+from delineate.data.distances import make_distances
 from delineate.data.prepare import prepare, read_case
 from delineate.data.preprocess import Prepared, preprocess, preprocess_mask, restore
 from delineate.data.resample import decide, resample, resample_mask, resample_scores
@@ -16,7 +16,7 @@ __all__ = [
     "Cache",
     "Prepared",
     "decide",
-    "draw_patch",
+    "make_distances",
     "open_cache",
     "prepare",
     "preprocess",

@@ -1,31 +1,30 @@
-"""Batches of patches for training: each sample is a pure function of (seed, step, slot).
+"""Batches of patches for training: each sample is a pure function of the seed and its number.
 
-Cases are taken in a seeded order, each once per epoch. Neither the number of workers nor a restart
-changes a sample, because nothing is carried from one to the next.
+Neither the number of reading processes, nor the death of one, nor a restart changes a sample,
+because nothing is carried from one to the next.
 """
 
-import traceback
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache
 from itertools import count
-from typing import Any, Final
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
 
 from delineate.contracts import Batch, Target
 from delineate.data.cache import Cache
-from delineate.data.patches import draw_patch
+from delineate.data.reader import Done
+from delineate.data.readers import Readers, read_ahead
+from delineate.data.samples import Samples
+from delineate.data.sampling import Sampling
 from delineate.errors import DataError
 from delineate.plan import Plan
 
 __all__ = ["Batches"]
 
-# The two streams of chance, told apart by the second word of the generator's key.
-_ORDER: Final = 0
-_PATCH: Final = 1
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,13 @@ class Batches:
     """Voxels that are read, at least the plan's patch, which lies in the middle: the margin gives
     rotations tissue to turn in."""
     foreground: float
-    """Share of patches that are placed around a structure."""
+    """Share of patches that are placed around a structure; a case without one gives its turn to
+    another."""
+    rare: float = 0.0
+    """Share of samples that begin with a class, each as often, and then choose a case that has it;
+    the others take the cases in turn, each once per epoch."""
+    distance: bool = False
+    """Whether targets have signed distances, which `make_distances` must have made."""
     workers: int = 0
     """Processes that read ahead, sharing the cache's budget of memory; 0 reads in this one."""
     start_step: int = 0
@@ -53,7 +58,16 @@ class Batches:
     """How many batches a pass has; None means no end."""
 
     def __post_init__(self) -> None:
+        _check_shares(foreground=self.foreground, rare=self.rare)
         _check(self.cache, self.ids, self.plan, self.read_patch)
+        if self.distance:
+            _check_distances(self.cache, self.ids)
+        if self.workers and os.name != "posix":
+            raise DataError(
+                f"{self.workers} reading processes were asked for, but this system cannot share "
+                "memory with them. Fix: train.workers=0."
+            )
+        self._samples(self.cache)
 
     def __len__(self) -> int:
         if self.steps is None:
@@ -61,100 +75,94 @@ class Batches:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        start, axis = self.start_step, self.plan.slice_axis
-        spacing = tuple(v for i, v in enumerate(self.plan.spacing) if i != axis)
-        loader = DataLoader(
-            _Samples(self),  # type: ignore[arg-type] # all that is asked of it is __getitem__
-            # One index is one batch, which its worker puts together.
-            batch_size=None,
-            sampler=count(start) if self.steps is None else range(start, start + self.steps),
-            num_workers=self.workers,
-            pin_memory=torch.cuda.is_available(),
+        here = self._samples(self.cache)
+
+        def fresh() -> tuple[Tensors, Mapping[str, np.ndarray]]:
+            return _empty(here)
+
+        def alone(step: int) -> tuple[Done, Tensors]:
+            tensors, arrays = _empty(here)
+            return Done(step=step, slot=0, cases=here.fill(step, arrays)), tensors
+
+        end = None if self.steps is None else self.start_step + self.steps
+        steps = iter(count(self.start_step) if end is None else range(self.start_step, end))
+        if self.workers:
+            share = self.cache.with_ram(self.cache.ram_gb / self.workers)
+            readers = Readers(self._samples(share), self.workers, fresh)
+            found = read_ahead(readers, steps, alone=alone)
+        else:
+            found = map(alone, steps)
+        try:
+            for done, tensors in found:
+                if done.error is not None:
+                    raise done.error
+                yield self._batch(done, tensors)
+        except MemoryError as error:
+            raise DataError(
+                f"{error}. Fix: close other programs, or take a smaller patch or batch."
+            ) from error
+        finally:
+            if isinstance(found, Generator):
+                found.close()
+
+    def _samples(self, cache: Cache) -> Samples:
+        sampling = Sampling(
+            cache,
+            self.ids,
+            patch=self.plan.patch,
+            seed=self.seed,
+            foreground=self.foreground,
+            rare=self.rare,
         )
-        for found in loader:
-            if "error" in found:
-                raise found["error"]
-            yield Batch(
-                image=found["image"],
-                target=Target(mask=found.get("mask"), presence=found.get("presence")),
-                spacing=spacing,
-                cases=tuple(found["cases"]),
-                step=found["step"],
-            )
-
-
-class _Samples:
-    """Item `step` is that batch as plain tensors by name, or the error that it met."""
-
-    def __init__(self, order: Batches) -> None:
-        self._order = order
-        share = max(1, order.workers)
-        self._cache = (
-            order.cache if share == 1 else order.cache.with_ram(order.cache.ram_gb / share)
+        return Samples(
+            cache,
+            sampling,
+            plan=self.plan,
+            read_patch=self.read_patch,
+            batch_size=self.batch_size,
+            masks=any(cache.labelled(case) for case in self.ids),
+            distance=self.distance,
         )
-        self._presence = {case.id: case.presence for case in order.cache.cases}
-        self._labelled = any(order.cache.labelled(case) for case in order.ids)
 
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        size = self._order.batch_size
-        cases = [self._case(step * size + slot) for slot in range(size)]
-        samples = []
-        for slot, case in enumerate(cases):
-            try:
-                samples.append(self._sample(step, slot, case))
-            except Exception as error:
-                return {"error": _named(error, case, step)}
-        found: dict[str, Any] = {
-            "image": torch.from_numpy(np.stack([image for image, _ in samples])),
-            "cases": tuple(cases),
-            "step": step,
-        }
-        if self._labelled:
-            masks = np.stack([mask for _, mask in samples])
-            kind = np.float32 if self._order.plan.labels.overlapping else np.int64
-            found["mask"] = torch.from_numpy(masks.astype(kind))
-        presence = [self._presence[case] for case in cases]
-        if None not in presence:
-            found["presence"] = torch.tensor(presence, dtype=torch.float32)
-        return found
-
-    def _case(self, index: int) -> str:
-        ids = self._order.ids
-        epoch, place = divmod(index, len(ids))
-        return ids[int(_shuffled(self._order.seed, epoch, len(ids))[place])]
-
-    def _sample(self, step: int, slot: int, case: str) -> tuple[np.ndarray, np.ndarray]:
-        order, cache = self._order, self._cache
-        patch, read = order.plan.patch, order.read_patch
-        rng = _generator(order.seed, _PATCH, step, slot)
-        start = draw_patch(
-            rng, cache.shape(case), patch, cache.foreground(case), share=order.foreground
+    def _batch(self, done: Done, tensors: Tensors) -> Batch:
+        known = {case.id: case.presence for case in self.cache.cases}
+        presence = [known[case] for case in done.cases]
+        return Batch(
+            image=tensors["image"],
+            target=Target(
+                mask=tensors.get("mask"),
+                presence=None if None in presence else torch.tensor(presence, dtype=torch.float32),
+                distance=tensors.get("distance"),
+            ),
+            spacing=tuple(self.plan.spacing[axis] for axis in self.plan.seen_axes),
+            cases=done.cases,
+            step=done.step,
         )
-        begin = tuple(a - (r - p) // 2 for a, r, p in zip(start, read, patch, strict=True))
-        end = tuple(a + r for a, r in zip(begin, read, strict=True))
-        image, mask = cache.read_image(case, begin, end), cache.read_mask(case, begin, end)
-        if order.plan.slice_axis is not None:
-            axis = order.plan.slice_axis - len(read)
-            image, mask = image.squeeze(axis), mask.squeeze(axis)
-        return image, mask
 
 
-@lru_cache(maxsize=4)
-def _shuffled(seed: int, epoch: int, cases: int) -> np.ndarray:
-    return _generator(seed, _ORDER, epoch, 0).permutation(cases)
+def _empty(samples: Samples) -> tuple[Tensors, Mapping[str, np.ndarray]]:
+    """Tensors for one batch, where a card can fetch them by itself, and the same as arrays."""
+    pinned = torch.cuda.is_available()
+    tensors = {
+        name: torch.empty(shape, dtype=getattr(torch, kind), pin_memory=pinned)
+        for name, (shape, kind) in samples.shapes.items()
+    }
+    return tensors, {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def _generator(seed: int, stream: int, step: int, slot: int) -> np.random.Generator:
-    # Philox counts up in the lower words of the counter: the upper ones keep streams apart.
-    return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, step, slot]))
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is a share, from 0 to 1, not {share}")
 
 
-def _named(error: Exception, case: str, step: int) -> DataError:
-    """The same trouble with the case's name, fit to be sent from a worker."""
-    said = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-    named = DataError(f"{case}: {said} (while reading a patch for step {step})")
-    named.add_note("".join(traceback.format_exception(error)))
-    return named
+def _check_distances(cache: Cache, ids: Sequence[str]) -> None:
+    without = [c for c in ids if cache.labelled(c) and "spacing" not in cache.arrays(c)]
+    if without:
+        raise DataError(
+            f"{without[0]}: its signed distances are not made. "
+            "Fix: batches of the cache that make_distances returns."
+        )
 
 
 def _check(cache: Cache, ids: Sequence[str], plan: Plan, read_patch: tuple[int, ...]) -> None:

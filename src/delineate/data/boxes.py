@@ -30,22 +30,22 @@ def slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in box)
 
 
-def cut(source: Any, start: tuple[int, ...], stop: tuple[int, ...]) -> np.ndarray:
-    """The box start..stop of the last axes of `source`; zeros where it reaches over the border.
+def cut(source: Any, start: tuple[int, ...], stop: tuple[int, ...], *, out: np.ndarray) -> None:
+    """Fill `out` with the box start..stop of the last axes of `source`; zeros over the border.
 
     Args:
-        source: An array, or anything with `shape`, `dtype` and slicing that returns arrays.
+        source: An array, or anything with `shape` and slicing that returns arrays.
         start: May be negative.
         stop: May lie beyond the shape.
+        out: Of the box's shape, of any type that holds the values.
     """
     shape = source.shape[-len(start) :]
     inside = [
         (min(max(a, 0), n), min(max(b, 0), n)) for a, b, n in zip(start, stop, shape, strict=True)
     ]
     found = source[(..., *slices(tuple(inside)))]
-    if all(b - a == i - o for a, b, (o, i) in zip(start, stop, inside, strict=True)):
-        return found
-    size = tuple(b - a for a, b in zip(start, stop, strict=True))
-    padded = np.zeros((*source.shape[: -len(start)], *size), source.dtype)
-    padded[(..., *(slice(o - a, i - a) for a, (o, i) in zip(start, inside, strict=True)))] = found
-    return padded
+    if found.shape == out.shape:
+        out[...] = found
+        return
+    out[...] = 0
+    out[(..., *(slice(o - a, i - a) for a, (o, i) in zip(start, inside, strict=True)))] = found

@@ -1,41 +1,41 @@
-"""Where a training patch is cut from a case."""
+"""Where a training patch is cut from a case: around a place, or anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["draw_patch"]
+__all__ = ["patch_anywhere", "patch_around"]
 
 
-def draw_patch(
-    rng: np.random.Generator,
-    shape: tuple[int, ...],
-    patch: tuple[int, ...],
-    foreground: Mapping[int, np.ndarray],
-    *,
-    share: float,
+def patch_around(
+    rng: np.random.Generator, shape: tuple[int, ...], patch: tuple[int, ...], place: Sequence[int]
 ) -> tuple[int, ...]:
-    """The first voxel of a patch: around a structure with probability `share`, else anywhere.
+    """The first voxel of a patch that holds `place` in its middle half, not always in its centre.
 
-    A class is drawn evenly from those present, then one of its voxels, which comes to lie in the
-    middle half of the patch, not always in its centre. The patch stays inside the case; along an
-    axis where the case is smaller, the case lies in the middle of the patch (a negative start).
-
-    Args:
-        rng: The only source of chance.
-        shape: Of the case.
-        patch: Of the patch.
-        foreground: Places (n, d) by channel; may be empty.
-        share: Between 0 and 1.
+    The patch stays inside the case; along an axis where the case is smaller, the case lies in the
+    middle of the patch (a negative start).
     """
-    size, wanted = np.array(shape), np.array(patch)
-    around = rng.random() < share
-    if around and foreground:
-        places = foreground[sorted(foreground)[rng.integers(len(foreground))]]
-        centre = places[rng.integers(len(places))].astype(np.int64)
-        jitter = rng.integers(-(wanted // 4), wanted // 4, endpoint=True)
-        start = np.clip(centre - wanted // 2 + jitter, 0, np.maximum(size - wanted, 0))
-    else:
-        start = rng.integers(0, np.maximum(size - wanted, 0), endpoint=True)
-    centred = (size - wanted) // 2
-    return tuple(int(v) for v in np.where(size < wanted, centred, start))
+    start = []
+    # Plain numbers: an array of three costs more than what is done with it.
+    for chance, p, at in zip(rng.random(len(patch)).tolist(), patch, place, strict=True):
+        jitter = int(chance * (2 * (p // 4) + 1)) - p // 4
+        start.append(at - p // 2 + jitter)
+    return _within(start, shape, patch)
+
+
+def patch_anywhere(
+    rng: np.random.Generator, shape: tuple[int, ...], patch: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The first voxel of a patch, each possible one as likely; smaller cases as `patch_around`."""
+    chances = rng.random(len(patch)).tolist()
+    start = [int(c * (max(0, n - p) + 1)) for c, n, p in zip(chances, shape, patch, strict=True)]
+    return _within(start, shape, patch)
+
+
+def _within(
+    start: Sequence[int], shape: tuple[int, ...], patch: tuple[int, ...]
+) -> tuple[int, ...]:
+    return tuple(
+        (n - p) // 2 if n < p else min(max(s, 0), n - p)
+        for s, n, p in zip(start, shape, patch, strict=True)
+    )

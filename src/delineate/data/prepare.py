@@ -1,19 +1,14 @@
 """Every case once, in parallel: read, preprocess, find its foreground, store."""
 
-import errno
 import json
-import os
-import shutil
-import traceback
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from delineate.data.cache import Cache, find_homes, open_cache
+from delineate.data.every_case import Progress, for_every_case
 from delineate.data.foreground import find_foreground
 from delineate.data.key import plan_facts, plan_key
 from delineate.data.preprocess import preprocess, preprocess_mask
@@ -24,11 +19,6 @@ from delineate.io import Volume, read_mask, read_volume
 from delineate.plan import Plan
 
 __all__ = ["prepare", "read_case"]
-
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_MOST_WORKERS = 8
 
 
 def prepare(
@@ -54,12 +44,14 @@ def prepare(
     """
     cases = dataset.cases if isinstance(dataset, Dataset) else tuple(dataset)
     homes = find_homes(cases, plan, root)
-    missing = [case for case in cases if not homes[case.id].is_file()]
+    missing = {case.id: case for case in cases if not homes[case.id].is_file()}
     if missing:
         _write_facts(plan, root)
-        failures = _make_all(missing, plan, homes, workers=workers, progress=progress)
-        if failures:
-            raise _summary(failures, len(cases), root)
+
+    def make(case: str) -> None:
+        _make(missing[case], plan, homes[case])
+
+    for_every_case(list(missing), make, homes, workers=workers, progress=progress, what="prepare")
     return open_cache(cases, plan, root)
 
 
@@ -94,81 +86,7 @@ def _make(case: Case, plan: Plan, home: Path) -> None:
     facts = Facts(
         shape=prepared.shape, labelled=case.label is not None, counts=counts, sampled=sampled
     )
-    write_case(home, arrays, facts)
-
-
-def _make_all(
-    cases: Sequence[Case],
-    plan: Plan,
-    homes: dict[str, Path],
-    *,
-    workers: int | None,
-    progress: Progress | None,
-) -> dict[str, Exception]:
-    """Make every case and return what went wrong by case; a full disk ends the work at once."""
-    # Threads: unpacking, arithmetic and packing run outside the interpreter lock.
-    pool = ThreadPoolExecutor(workers or min(_processors(), _MOST_WORKERS))
-    try:
-        futures = {pool.submit(_make, case, plan, homes[case.id]): case.id for case in cases}
-        finished: Iterable[Future[None]] = as_completed(futures)
-        if progress is not None:
-            finished = progress(finished, len(cases), "prepare")
-        failures: dict[str, Exception] = {}
-        for future in finished:
-            error = future.exception()
-            if error is None:
-                continue
-            if not isinstance(error, Exception):
-                raise error
-            if isinstance(error, OSError) and error.errno in _DISK_FULL:
-                pool.shutdown(cancel_futures=True)
-                raise _disk_full(cases, homes) from error
-            failures[futures[future]] = error
-        return dict(sorted(failures.items()))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _summary(failures: dict[str, Exception], total: int, root: Path) -> DataError:
-    lines = [f"  {case}: {_said(error)}" for case, error in failures.items()]
-    text = "\n".join(
-        [
-            f"{len(failures)} of {total} cases could not be prepared:",
-            *lines,
-            f"The others are kept in {root}. Fix: mend or leave out these cases and run again; "
-            "delineate doctor explains what is wrong with files.",
-        ]
-    )
-    summary = DataError(text)
-    for case, error in failures.items():
-        summary.add_note(f"{case}:\n" + "".join(traceback.format_exception(error)))
-    summary.__cause__ = next(iter(failures.values()))
-    return summary
-
-
-def _said(error: Exception) -> str:
-    """The message of an error that a user can mend; for any other also its kind and place."""
-    if isinstance(error, DataError):
-        return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def _disk_full(cases: Sequence[Case], homes: dict[str, Path]) -> DataError:
-    folder = homes[cases[0].id].parent
-    done = [homes[case.id] for case in cases if homes[case.id].is_file()]
-    sizes = [home.stat().st_size for home in done]
-    free = shutil.disk_usage(folder).free
-    left = len(cases) - len(done)
-    need = (
-        f"about {sum(sizes) / len(done) * left / 1e9:.2g} GB more, by the {len(done)} already done"
-        if done
-        else "more than that for the first alone"
-    )
-    return DataError(
-        f"{folder}: the disk is full ({free / 1e9:.2g} GB free); {left} cases need {need}. "
-        "Fix: free space, or choose another folder for the cache; what is done is kept."
-    )
+    write_case(home, arrays.items(), facts)
 
 
 def _write_facts(plan: Plan, root: Path) -> None:
@@ -177,10 +95,3 @@ def _write_facts(plan: Plan, root: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(plan_facts(plan), indent=2)
     (folder / "preparation.json").write_text(text, encoding="utf-8")
-
-
-def _processors() -> int:
-    """How many processors this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,6 +4,7 @@ The file is an eight-byte signature, the length of an index, the index (JSON: wh
 case, and each array's type, shape, chunk shape and chunk offsets), then blosc2-compressed chunks
 of about 32,000 voxels, so reading a patch unpacks little more than the patch. It holds `image`
 (c, *s), `mask` (*s) or (k, *s), and `foreground` (n, 1 + d): channel and place of sampled voxels.
+A case's distances are a file of the same kind beside it.
 
 Images are float16: eleven significant bits, a rounding of at most 0.05 % of a normalised value,
 below the noise of any scanner. Where intensities are not normalised, or are too large, float32.
@@ -11,7 +12,7 @@ below the noise of any scanner. Where intensities are not normalised, or are too
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from io import FileIO
 from itertools import product
@@ -26,7 +27,7 @@ from delineate.io import atomic_path
 
 __all__ = ["FORMAT", "Facts", "StoredArray", "StoredCase", "compact", "open_case", "write_case"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised by one whenever the file of a case changes its meaning."""
 
 _SIGNATURE = b"DELINEAT"
@@ -46,7 +47,7 @@ class Facts:
     counts: Mapping[int, int]
     """Voxels of each present channel but background."""
     sampled: Mapping[int, int]
-    """How many of them the array `foreground` holds."""
+    """How many rows of the array `foreground` are of each, channels ascending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +75,14 @@ class StoredArray:
             range(start // size, ceil(stop / size))
             for (start, stop), size in zip(box, self.chunk, strict=True)
         ]
-        with self.path.open("rb", buffering=0) as file:
-            for place in product(*touched):
-                both = [_overlap(*axis) for axis in zip(box, place, self.chunk, strict=True)]
-                source, target = zip(*both, strict=True)
-                out[target] = self._read_chunk(file, place)[source]
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                for place in product(*touched):
+                    both = [_overlap(*axis) for axis in zip(box, place, self.chunk, strict=True)]
+                    source, target = zip(*both, strict=True)
+                    out[target] = self._read_chunk(file, place)[source]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _broken(self.path, error) from error
         return out
 
     def _read_chunk(self, file: FileIO, place: tuple[int, ...]) -> np.ndarray:
@@ -92,13 +96,10 @@ class StoredArray:
             min(size, n - position * size)
             for position, n, size in zip(place, self.shape, self.chunk, strict=True)
         ]
-        try:
-            file.seek(begin)
-            data = blosc2.decompress2(file.read(end - begin), **_ONE_THREAD)
-            assert isinstance(data, bytes)
-            return np.frombuffer(data, self.dtype).reshape(shape)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise _broken(self.path, error) from error
+        file.seek(begin)
+        data = blosc2.decompress2(file.read(end - begin), **_ONE_THREAD)
+        assert isinstance(data, bytes)
+        return np.frombuffer(data, self.dtype).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +110,16 @@ class StoredCase:
     arrays: Mapping[str, StoredArray]
 
 
-def write_case(path: Path, arrays: Mapping[str, np.ndarray], facts: Facts) -> None:
-    """Write beside `path`, then rename: a file of that name is complete."""
+def write_case(path: Path, arrays: Iterable[tuple[str, np.ndarray]], facts: Facts) -> None:
+    """Write beside `path`, then rename: a file of that name is complete.
+
+    Args:
+        path: The file.
+        arrays: Name and array, taken one by one, so that they can be made one by one.
+        facts: What is known of the case.
+    """
     packed, entries, offset = [], {}, 0
-    for name, array in arrays.items():
+    for name, array in arrays:
         chunk = _chunk_shape(array.shape)
         offsets = [offset]
         for part in _chunks(array, chunk):

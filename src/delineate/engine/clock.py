@@ -1,7 +1,9 @@
 """How far a training has come, from 0 to 1: by optimiser steps, or by wall-clock time."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Clock"]
 
@@ -19,6 +21,10 @@ class Clock:
     """Optimiser steps done."""
     reserve: float = 0.0
     """Seconds to keep back for what must still happen after the last step."""
+    ended: bool = False
+    """Whether training is over before the budget is used up."""
+    bend: Callable[[float], float] | None = None
+    """From the share of the budget that is used to progress, where training is to end earlier."""
     _started: float = field(default=0.0)
 
     def __post_init__(self) -> None:
@@ -35,7 +41,7 @@ class Clock:
         return time.monotonic() - self._started
 
     @property
-    def progress(self) -> float:
+    def used(self) -> float:
         """The share of the budget that is used, at most 1."""
         if self.steps is not None:
             return min(1.0, self.step / self.steps)
@@ -43,6 +49,25 @@ class Clock:
         return min(1.0, self.elapsed / max(self.seconds - self.reserve, 1e-9))
 
     @property
+    def progress(self) -> float:
+        """What schedules go by: the share of the budget that is used, unless it is bent."""
+        return self.used if self.bend is None else self.bend(self.used)
+
+    @property
     def done(self) -> bool:
-        """Whether the budget is used up."""
-        return self.progress >= 1.0
+        """Whether the budget is used up, or training has ended before."""
+        return self.ended or self.progress >= 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it has come; whoever has bent it does so again."""
+        return {
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "reserve": self.reserve,
+            "ended": self.ended,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there: the time in between does not count."""
+        self.step, self.reserve, self.ended = state["step"], state["reserve"], state["ended"]
+        self.start(state["elapsed"])

@@ -22,7 +22,7 @@ def fit(
     device: str,
     precision: Precision,
     callbacks: Sequence[Callback],
-    logger: Logger,
+    loggers: Sequence[Logger],
     clip: float | None,
     accumulate: int,
 ) -> None:
@@ -37,7 +37,7 @@ def fit(
         precision=lightning_precision(precision),  # type: ignore[arg-type] # a plain str there
         max_epochs=1,
         callbacks=list(callbacks),
-        logger=logger,
+        logger=list(loggers),
         gradient_clip_val=clip,
         accumulate_grad_batches=accumulate,
         enable_checkpointing=False,

@@ -1,6 +1,8 @@
 """What the machine does best: device, precision, and an allocator that does not give pages back."""
 
 import ctypes
+import os
+import shutil
 import sys
 from typing import Literal
 
@@ -8,7 +10,7 @@ import torch
 
 from delineate.errors import ConfigError
 
-__all__ = ["choose_device", "choose_precision", "keep_freed_memory"]
+__all__ = ["choose_compile", "choose_device", "choose_precision", "keep_freed_memory"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -37,6 +39,21 @@ def choose_precision(wish: str, device: str) -> Precision:
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+
+
+def choose_compile(wish: Literal["auto"] | bool, device: str, *, long: bool) -> bool:
+    """Whether torch.compile translates the network: on a GPU, where training is long enough.
+
+    It needs a C++ compiler; asked for without one, it is a ConfigError.
+    """
+    compilers = (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")
+    there = any(shutil.which(name) is not None for name in compilers)
+    if wish is True and not there:
+        raise ConfigError(
+            "train.compile: torch.compile needs a C++ compiler and finds none. "
+            "Fix: install g++, or take auto or false."
+        )
+    return wish if wish != "auto" else device == "cuda" and long and there
 
 
 def lightning_precision(precision: Precision) -> str:

@@ -1,76 +1,43 @@
-"""Learning-rate schedules as functions of progress, and which weights decay.
+"""Which weights decay, and which have a rate of their own."""
 
-A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the
-same one serves a budget of steps and a budget of minutes.
-"""
-
-import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
-__all__ = ["Constant", "Cosine", "Poly", "Schedule", "parameter_groups"]
+from delineate.engine.prefixes import check_prefixes, longest_prefix
+
+__all__ = ["parameter_groups"]
 
 
-class Schedule(Protocol):
-    """The factor on the learning rate at a progress between 0 and 1."""
+def parameter_groups(
+    network: nn.Module,
+    weight_decay: float | None,
+    *,
+    lr: float | None = None,
+    rates: Mapping[str, float] | None = None,
+) -> list[dict[str, Any]]:
+    """The trained weights for any torch.optim class: kernels decay, biases and gains do not.
 
-    def __call__(self, progress: float) -> float:
-        """The factor."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cosine:
-    """Half a cosine from 1 to 0 after a linear warm-up over the first share of the training."""
-
-    warmup: float = 0.02
-
-    def __call__(self, progress: float) -> float:
-        """The factor."""
-        rise, rest = _warm_up(progress, self.warmup)
-        return rise * 0.5 * (1 + math.cos(math.pi * rest))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poly:
-    """(1 - progress) to a power, nnU-Net's schedule at the default of 0.9."""
-
-    power: float = 0.9
-    warmup: float = 0.0
-
-    def __call__(self, progress: float) -> float:
-        """The factor."""
-        rise, rest = _warm_up(progress, self.warmup)
-        return rise * (1 - rest) ** self.power
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
-    """The full rate after the warm-up."""
-
-    warmup: float = 0.0
-
-    def __call__(self, progress: float) -> float:
-        """The factor."""
-        return _warm_up(progress, self.warmup)[0]
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Kernels decay; biases and the gains of norms do not."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    kernels = [p for p in trained if p.ndim > 1]
-    vectors = [p for p in trained if p.ndim <= 1]
-    groups = [
-        {"params": kernels, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return [g for g in groups if g["params"]]
-
-
-def _warm_up(progress: float, warmup: float) -> tuple[float, float]:
-    """The factor of the rise, and the progress of what follows it."""
-    if progress < warmup:
-        return progress / warmup, 0.0
-    return 1.0, (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
+    Args:
+        weight_decay: None leaves it to the optimiser.
+        lr: the rate that `rates` are factors of; only needed with them.
+        rates: factors by the beginning of a weight's name; the longest that fits counts, a weight
+            without one has the full rate. One that fits no weight is a ConfigError.
+    """
+    rates = rates or {}
+    if rates and lr is None:
+        raise ValueError("parameter_groups: rates are factors on lr, which is missing")
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    check_prefixes("rates", rates, trained.keys())
+    groups: dict[tuple[bool, float], dict[str, Any]] = {}
+    for name, weight in trained.items():
+        decays = weight_decay is not None and weight.ndim > 1
+        factor = rates.get(longest_prefix(name, rates) or "", 1.0)
+        group = groups.setdefault((not decays, factor), {"params": []})
+        group["params"].append(weight)
+        if weight_decay is not None:
+            group["weight_decay"] = weight_decay if decays else 0.0
+        if lr is not None:
+            group["lr"] = lr * factor
+    return [groups[key] for key in sorted(groups, key=lambda key: key[0])]

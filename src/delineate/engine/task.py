@@ -1,5 +1,6 @@
 """The LightningModule: network, loss, augmentation, optimiser. It knows no config and no files."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch.optim import Optimizer
 from delineate.augment import Sequence
 from delineate.contracts import Batch, Output
 from delineate.engine.clock import Clock
-from delineate.engine.optim import Schedule
+from delineate.engine.micro_batches import MicroBatches
+from delineate.engine.schedules import Schedule
 from delineate.losses import WeightedSum
 from delineate.models import as_output
 
@@ -30,20 +32,27 @@ class Task(LightningModule):
         schedule: Schedule,
         clock: Clock,
         seed: int = 0,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
+        self.compiled = compiled
+        # A function and not a module: the network keeps the names of its weights, and whoever
+        # scores or saves it has the plain one.
+        call: Callable[[Tensor], Any] = network.__call__
+        self._call = torch.compile(call) if compiled else call
         self.loss = loss
         self.augment = augment
         self.optimizer = optimizer
         self.schedule = schedule
         self.clock = clock
         self.seed = seed
+        self.memory = MicroBatches()
         self._full_rates = [float(g["lr"]) for g in optimizer.param_groups]
 
     def forward(self, image: Tensor) -> Output:
         """The network's answer to a batch of images."""
-        return as_output(self.network(image))
+        return as_output(self._call(image), image)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -62,9 +71,11 @@ class Task(LightningModule):
         # Autocast is for the network: half a noise field, half a mask would no longer fit together.
         with torch.no_grad(), torch.autocast(batch.image.device.type, enabled=False):
             batch = self.augment(batch, seed=self.seed)
-        terms = self.loss(self(batch.image), batch.target)
-        total = torch.stack(list(terms.values())).sum()
-        return {"loss": total, "terms": {k: v.detach() for k, v in terms.items()}}
+        total, terms = self.memory.differentiate(self._terms, batch, self.network)
+        return {"loss": total, "terms": terms}
+
+    def _terms(self, batch: Batch) -> dict[str, Tensor]:
+        return self.loss(self(batch.image), batch.target, progress=self.clock.progress)
 
     def configure_optimizers(self) -> Optimizer:
         """The optimiser that was handed in."""

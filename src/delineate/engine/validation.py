@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from delineate.plan import Plan
 
 __all__ = ["Scorer"]
 
+Show = Callable[[str, np.ndarray], None]
+
 log = logging.getLogger("delineate")
 
 
@@ -24,6 +27,7 @@ class Scorer:
     Args:
         seconds: what one scoring may take. The first one stops there, and the cases that it came to
             are the ones that are scored from then on; None scores all.
+        show: handed each case and its mask, channel indices (*s) or layers (k, *s).
     """
 
     def __init__(
@@ -35,12 +39,14 @@ class Scorer:
         device: str,
         overlap: float,
         seconds: float | None,
+        show: Show | None = None,
     ) -> None:
         self.cache = cache
         self.cases = tuple(cases)
         self.labels = plan.labels
         self.windows = windows_of(plan, overlap=overlap)
         self.device = device
+        self.show = show
         self._seconds = seconds
 
     @torch.inference_mode()
@@ -58,14 +64,24 @@ class Scorer:
         by_class = {f"val_dice/{n}": float(m) for n, m in zip(names, means, strict=True)}
         return by_class | {"val_dice": float(np.mean(means))}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The cases that are scored, and whether their number is still to be found."""
+        return {"cases": self.cases, "seconds": self._seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Score the same cases as before."""
+        self.cases, self._seconds = state["cases"], state["seconds"]
+
     def _dice(self, network: nn.Module, case: str) -> list[float]:
         image = torch.from_numpy(self.cache.read_image(case))
         logits = predict_logits(
             network, image, self.windows, channels=self.labels.channels, device=self.device
         )
-        mask = logits > 0 if self.labels.overlapping else logits.argmax(0)
-        truth = self.cache.read_mask(case)
-        counts = count(mask.cpu().numpy().astype(np.int16), truth, self.labels)
+        found = logits > 0 if self.labels.overlapping else logits.argmax(0)
+        mask = found.cpu().numpy().astype(np.int16)
+        if self.show is not None:
+            self.show(case, mask)
+        counts = count(mask, self.cache.read_mask(case), self.labels)
         return [OVERLAP["dice"](counts[name]) for name in self.labels.names]
 
     def _keep(self, number: int) -> None:

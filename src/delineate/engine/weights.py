@@ -34,6 +34,15 @@ class Average:
         for mean, present in zip(self.network.buffers(), network.buffers(), strict=True):
             mean.copy_(present)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged weights, and over how many steps."""
+        return {"steps": self.steps, "network": self.network.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on averaging."""
+        self.steps = state["steps"]
+        self.network.load_state_dict(state["network"])
+
 
 def save_weights(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write `path` (.safetensors) and its facts beside it (.json), each atomically."""

@@ -1,7 +1,30 @@
 """Losses: terms (Output, Target) -> scalar, and their named weighted sum."""
 
+from delineate.losses.boundary import Boundary, HausdorffLike
 from delineate.losses.compose import Term, WeightedSum, as_term
-from delineate.losses.region import Dice
-from delineate.losses.voxel import CrossEntropy
+from delineate.losses.hierarchy import Hierarchical
+from delineate.losses.presence import AbsenceSuppression, Presence, PresentDice
+from delineate.losses.ramp import Ramp
+from delineate.losses.region import Dice, GeneralisedDice
+from delineate.losses.tversky import FocalTversky, Tversky
+from delineate.losses.voxel import CrossEntropy, Focal, TopK
 
-__all__ = ["CrossEntropy", "Dice", "Term", "WeightedSum", "as_term"]
+__all__ = [
+    "AbsenceSuppression",
+    "Boundary",
+    "CrossEntropy",
+    "Dice",
+    "Focal",
+    "FocalTversky",
+    "GeneralisedDice",
+    "HausdorffLike",
+    "Hierarchical",
+    "Presence",
+    "PresentDice",
+    "Ramp",
+    "Term",
+    "TopK",
+    "Tversky",
+    "WeightedSum",
+    "as_term",
+]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from delineate.contracts import Output, Target
 
-__all__ = ["Pair", "full_precision", "memberships", "pair"]
+__all__ = ["Pair", "full_precision", "memberships", "pair", "probabilities"]
 
 
 class Pair(NamedTuple):
@@ -36,9 +36,14 @@ def pair(output: Output, target: Target, *, overlapping: bool, term: str) -> Pai
     return Pair(full_precision(logits), mask)
 
 
-def full_precision(logits: Float[Tensor, "b k *s"]) -> Float[Tensor, "b k *s"]:
+def full_precision(tensor: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Float32 at least: sums over a million voxels overflow in half precision."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def probabilities(logits: Float[Tensor, "b k *s"], *, overlapping: bool) -> Float[Tensor, "b k *s"]:
+    """Of each class on its own where masks overlap, else of the one choice among all."""
+    return logits.sigmoid() if overlapping else logits.softmax(dim=1)
 
 
 def memberships(

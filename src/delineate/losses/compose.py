@@ -1,32 +1,40 @@
 """Named terms, weighted and summed, over every resolution that the network returns.
 
 Deep supervision: resolution i (0 the finest) counts 1 / 2^i, and the counts are scaled to sum to 1.
-Coarser masks take the first voxel of each block, the one that a strided convolution is centred on.
+Coarser masks and distances take the first voxel of each block, the one that a strided convolution
+is centred on. A term with the attribute `image_level = True` looks at no voxel: it is evaluated
+once. One with `needs_distance = True` asks the engine for `Target.distance`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output, Target
+from delineate.losses.compare import full_precision
 
-__all__ = ["Term", "WeightedSum", "as_term"]
+__all__ = ["Term", "Weight", "WeightedSum", "as_term"]
 
 Term = Callable[[Output, Target], Tensor]
 """One scalar that says how far an output is from a target."""
+Weight = float | Callable[[float], float]
+"""A factor, or a function of the run's progress (0 to 1) such as `Ramp`."""
 
 
 class WeightedSum:
     """The weighted terms of a loss by name; their sum is what is trained.
+
+    Terms see logits in full precision and run outside autocast, their own arithmetic included.
 
     Args:
         terms: what is compared, by the name under which it is logged.
         weights: one per term, under the same names.
     """
 
-    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, Weight]) -> None:
         if not terms or set(terms) != set(weights):
             raise ValueError(
                 f"WeightedSum: the terms are {sorted(terms)} but the weights are for "
@@ -35,22 +43,38 @@ class WeightedSum:
         self.terms = dict(terms)
         self.weights = dict(weights)
 
-    def __call__(self, output: Output, target: Target) -> dict[str, Float[Tensor, ""]]:
-        """Each term, already weighted."""
-        return {
-            name: self.weights[name] * _over_resolutions(term, output, target)
-            for name, term in self.terms.items()
-        }
+    @property
+    def needs_distance(self) -> bool:
+        """Whether any term compares with `Target.distance`."""
+        return any(getattr(term, "needs_distance", False) for term in self.terms.values())
+
+    def __call__(
+        self, output: Output, target: Target, *, progress: float = 0.0
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Each term, already weighted.
+
+        Args:
+            progress: the share of the run that is over, for weights that move.
+        """
+        precise = _precise(output)
+        with _no_autocast(precise):
+            return {
+                name: _at(self.weights[name], progress) * _over_resolutions(term, precise, target)
+                for name, term in self.terms.items()
+            }
 
 
 def as_term(loss: Term | nn.Module) -> Term:
     """A Term from a PyTorch or MONAI loss module on (logits, mask); a Term passes through.
 
     The mask goes in as int64 ids with -1 where ignored (so `CrossEntropyLoss(ignore_index=-1)`), or
-    as the multi-hot floats that overlapping labels have.
+    as the multi-hot floats that overlapping labels have. A MONAI loss with `to_onehot_y` gets the
+    channel axis that it expects in ids. The module runs in full precision, on the logits' device.
     """
     if not isinstance(loss, nn.Module):
         return loss
+    # MONAI's word for ids that come with a channel axis of one, also inside of a combined loss.
+    with_channel = any(getattr(part, "to_onehot_y", False) for part in loss.modules())
 
     def term(output: Output, target: Target) -> Tensor:
         if output.logits is None or target.mask is None:
@@ -59,15 +83,38 @@ def as_term(loss: Term | nn.Module) -> Term:
                 f"{type(loss).__name__} compares logits with a mask; this batch has no {missing}. "
                 "Fix: use a term for image-level tasks."
             )
-        mask = target.mask
-        return loss(output.logits, mask if mask.is_floating_point() else mask.long())
+        mask = target.mask if target.mask.is_floating_point() else target.mask.long()
+        if with_channel and mask.dim() < output.logits.dim():
+            mask = mask[:, None]
+        with _no_autocast(output):
+            return loss.to(output.logits.device)(full_precision(output.logits), mask)
 
     return term
 
 
+def _at(weight: Weight, progress: float) -> float:
+    return weight(progress) if callable(weight) else weight
+
+
+def _precise(output: Output) -> Output:
+    """The output in full precision: converted once, not by each term."""
+    return replace(
+        output,
+        logits=None if output.logits is None else full_precision(output.logits),
+        deep=tuple(map(full_precision, output.deep)),
+        presence=None if output.presence is None else full_precision(output.presence),
+    )
+
+
+def _no_autocast(output: Output) -> torch.autocast:
+    """Products in the terms stay in full precision on the output's device."""
+    tensor = output.presence if output.logits is None else output.logits
+    return torch.autocast("cpu" if tensor is None else tensor.device.type, enabled=False)
+
+
 def _over_resolutions(term: Term, output: Output, target: Target) -> Tensor:
     """The weighted mean of the term over the resolutions, each half as heavy as the last."""
-    if not output.deep:
+    if not output.deep or getattr(term, "image_level", False):
         return term(output, target)
     weights = [0.5**i for i in range(1 + len(output.deep))]
     loss = weights[0] * term(replace(output, deep=()), target)

@@ -1,17 +1,24 @@
-"""Losses of whole regions.
+"""Losses of whole regions, from sums over the voxels of a case.
 
 Soft Dice (Milletari et al., arXiv 1606.04797, with plain sums as in nnU-Net): with probabilities p
-and truth g summed over the voxels of a case,
-    1 - mean over cases and classes of (2 sum(p g) + e) / (sum p + sum g + e).
+and truth g,
+    1 - mean over cases and classes c of (2 sum(p_c g_c) + e) / (sum p_c + sum g_c + e).
+Generalised Dice (Sudre et al., arXiv 1707.03237) is one ratio for all classes of a case,
+    1 - (2 sum_c w_c sum(p_c g_c) + e) / (sum_c w_c (sum p_c + sum g_c) + e),
+    w_c = 1 / (sum g_c)^2.
+How we differ: a class that is absent from a case would weigh infinitely, and takes the largest
+weight of the classes that are there; the weights of a case are scaled to sum to 1, so that e means
+the same for large and small structures.
 """
 
 from jaxtyping import Float
 from torch import Tensor
 
 from delineate.contracts import Output, Target
-from delineate.losses.compare import memberships, pair
+from delineate.losses.compare import pair
+from delineate.losses.sums import region_sums
 
-__all__ = ["Dice"]
+__all__ = ["Dice", "GeneralisedDice"]
 
 
 class Dice:
@@ -38,28 +45,59 @@ class Dice:
     ) -> None:
         self.overlapping = overlapping
         self.batch = batch
-        self.first = 0 if overlapping or background else 1
+        self.background = background
         self.smooth = smooth
 
     def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
         """The loss of one batch."""
         both = pair(output, target, overlapping=self.overlapping, term="Dice")
-        probs = both.logits.sigmoid() if self.overlapping else both.logits.softmax(dim=1)
-        member, known = memberships(both, overlapping=self.overlapping)
-        probs = probs[:, self.first :] * known
-        return (
-            1
-            - soft_dice(probs, member[:, self.first :], batch=self.batch, smooth=self.smooth).mean()
+        sums = region_sums(
+            both, overlapping=self.overlapping, background=self.background, batch=self.batch
         )
+        dice = (2 * sums.common + self.smooth) / (sums.predicted + sums.true + self.smooth)
+        return 1 - dice.mean()
 
 
-def soft_dice(
-    probs: Float[Tensor, "b k *s"], truth: Tensor, *, batch: bool = False, smooth: float = 1e-5
-) -> Float[Tensor, "n k"]:
-    """Dice per case (or one row for the batch) and class; 1 where both are empty."""
-    space = tuple(range(2, probs.dim()))
-    common = (probs * truth).sum(space)
-    total = probs.sum(space) + truth.sum(space)
-    if batch:
-        common, total = common.sum(0, keepdim=True), total.sum(0, keepdim=True)
-    return (2 * common + smooth) / (total + smooth)
+class GeneralisedDice:
+    """1 - generalised Dice, averaged over cases: each class counts by its volume to the power -2.
+
+    A case without any class (overlapping masks, or all ignored) weighs all classes the same.
+
+    Args:
+        overlapping: sigmoid and multi-hot masks instead of softmax and ids.
+        batch: weights and sums of the whole batch instead of each case.
+        background: count channel 0 too; without effect on overlapping masks, which have none.
+        smooth: e above.
+    """
+
+    def __init__(
+        self,
+        *,
+        overlapping: bool = False,
+        batch: bool = False,
+        background: bool = True,
+        smooth: float = 1e-5,
+    ) -> None:
+        self.overlapping = overlapping
+        self.batch = batch
+        self.background = background
+        self.smooth = smooth
+
+    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
+        """The loss of one batch."""
+        both = pair(output, target, overlapping=self.overlapping, term="GeneralisedDice")
+        sums = region_sums(
+            both, overlapping=self.overlapping, background=self.background, batch=self.batch
+        )
+        weights = _rarity(sums.true)
+        common = (weights * sums.common).sum(1)
+        total = (weights * (sums.predicted + sums.true)).sum(1)
+        return 1 - ((2 * common + self.smooth) / (total + self.smooth)).mean()
+
+
+def _rarity(volumes: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """1 / volume^2, absent classes as the rarest that is there; each row sums to 1."""
+    smallest = volumes.masked_fill(volumes == 0, float("inf")).amin(1, keepdim=True)
+    # Squares of ratios stay within 0 and 1; an absent class is the infinite one.
+    relative = (smallest / volumes).nan_to_num(posinf=1.0).square()
+    return relative / relative.sum(1, keepdim=True)

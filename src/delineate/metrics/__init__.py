@@ -1,6 +1,7 @@
 """How well a mask agrees with the truth, per case and class, in voxels and in mm."""
 
 from delineate.metrics.bootstrap import mean_interval
+from delineate.metrics.compare import Difference, compare
 from delineate.metrics.folders import evaluate_folders
 from delineate.metrics.overlap import Counts, confusion, count
 from delineate.metrics.score import score_masks
@@ -9,9 +10,11 @@ from delineate.metrics.table import Row, Table, read_table, summarise, write_tab
 
 __all__ = [
     "Counts",
+    "Difference",
     "Row",
     "SurfaceDistances",
     "Table",
+    "compare",
     "confusion",
     "count",
     "evaluate_folders",

@@ -109,13 +109,25 @@ def write_table(table: Table, path: Path) -> None:
 
 
 def read_table(path: Path) -> Table:
-    """Read what `write_table` wrote; extra columns of figures are kept."""
+    """Read what `write_table` wrote, or the table of a run's folder; extra columns are kept."""
+    path = _find(path)
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         metrics = [name for name in reader.fieldnames or () if name not in KEYS]
         if not set(KEYS) <= set(reader.fieldnames or ()):
             raise DataError(f"{path}: the first line must name the columns case and class.")
         return Table(tuple(_row(line, metrics, f"{path}:{reader.line_num}") for line in reader))
+
+
+def _find(path: Path) -> Path:
+    """The table itself, or the one in the folder of a training or of a cross-validation."""
+    places = (path, path / "table.csv", path / "validation" / "table.csv")
+    for place in places:
+        if place.is_file():
+            return place
+    raise DataError(
+        f"{path}: there is no table here. Fix: give a table.csv or the folder of a finished run."
+    )
 
 
 def _row(line: dict[str, str], metrics: list[str], where: str) -> Row:

@@ -1,6 +1,23 @@
 """Networks: each one takes an image (b, c, *s) and returns an Output."""
 
+from delineate.models.attention_unet import AttentionUNet
 from delineate.models.foreign import as_output
+from delineate.models.mednext import MedNeXt
+from delineate.models.multitask import MultiTaskUNet
+from delineate.models.residual_unet import ResidualUNet
+from delineate.models.resnet import ResNet
+from delineate.models.resnet_unet import ResNetUNet
+from delineate.models.segresnet import SegResNet
 from delineate.models.unet import UNet
 
-__all__ = ["UNet", "as_output"]
+__all__ = [
+    "AttentionUNet",
+    "MedNeXt",
+    "MultiTaskUNet",
+    "ResNet",
+    "ResNetUNet",
+    "ResidualUNet",
+    "SegResNet",
+    "UNet",
+    "as_output",
+]

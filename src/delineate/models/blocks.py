@@ -37,12 +37,17 @@ def stack(
 
 
 def convolution(
-    in_channels: int, out_channels: int, kernel: Sequence[int], stride: Sequence[int]
+    in_channels: int,
+    out_channels: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    *,
+    bias: bool = True,
 ) -> nn.Conv2d | nn.Conv3d:
     """A padded convolution in as many dimensions as the kernel has entries."""
     padding = tuple(k // 2 for k in kernel)
     kind = {2: nn.Conv2d, 3: nn.Conv3d}[len(kernel)]
-    return kind(in_channels, out_channels, tuple(kernel), tuple(stride), padding)
+    return kind(in_channels, out_channels, tuple(kernel), tuple(stride), padding, bias=bias)
 
 
 def transposed(

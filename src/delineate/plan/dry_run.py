@@ -109,8 +109,9 @@ def dry_run(
 
 def _passes(model: nn.Module, image: Tensor, target: Tensor, precision: torch.dtype) -> int:
     """Peak bytes of activations and gradients in forward, loss and backward."""
-    state = {name: _shape_of(p, precision) for name, p in model.named_parameters()}
-    state |= {name: _shape_of(b, precision) for name, b in model.named_buffers()}
+    step = _Step(model)
+    state = {name: _shape_of(p, precision) for name, p in step.named_parameters()}
+    state |= {name: _shape_of(b, precision) for name, b in step.named_buffers()}
     ledger = Ledger()
     copies = (
         sum(t.numel() * t.element_size() for t in state.values()) if precision.itemsize == 2 else 0
@@ -119,13 +120,24 @@ def _passes(model: nn.Module, image: Tensor, target: Tensor, precision: torch.dt
         warnings.simplefilter("ignore")
         ledger.enter(image)
         ledger.enter(target)
-        output = functional_call(model, state, (image.to(precision),))
+        functional_call(step, state, (image.to(precision),))
+    return ledger.peak + copies
+
+
+class _Step(nn.Module):
+    """Forward, loss and backward in one call: what is recomputed must meet the same weights."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> None:
+        output = self.model(image)
         results = [t for t in tensors_of(output) if t.requires_grad]
         held = [t.new_empty((LOSS_COPIES, *t.shape), dtype=torch.float32) for t in results]
         gradients = sum((t.sum() for t in results[1:]), results[0].sum())
         del held, output, results
         gradients.backward()
-    return ledger.peak + copies
 
 
 def _shape_of(tensor: Tensor, precision: torch.dtype) -> Tensor:

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from delineate.errors import PlanError
 from delineate.labels import Labels
+from delineate.plan.main_memory import measure_memory
 
 if TYPE_CHECKING:
     import torch
@@ -21,8 +21,9 @@ CARD_SHARE = 0.85
 """The part of a card that a plan may use; the rest is the driver's, the kernels', and gaps."""
 CPU_LIMIT_GB = 8.0
 CPU_SHARE = 0.5
-CPU_KERNELS_GB = 0.06
-"""What PyTorch's CPU kernels and the allocator hold beyond the tensors, measured on real steps."""
+CPU_KERNELS_GB = {2: 0.02, 3: 0.06}
+"""What PyTorch's CPU kernels and the allocator hold beyond the tensors, by the network's number of
+axes: measured on real steps."""
 
 
 def measure_step(
@@ -56,7 +57,7 @@ def measure_step(
     image = torch.empty(shapes[0], device="meta")
     target = torch.empty(shapes[1], device="meta", dtype=ids)
     counted = dry_run(model, image, target, precision=kind) / GB
-    return counted + (CPU_KERNELS_GB if device == "cpu" else 0.0)
+    return counted + (CPU_KERNELS_GB[len(patch)] if device == "cpu" else 0.0)
 
 
 def has_card(device: str) -> bool:
@@ -78,23 +79,10 @@ def available_gb(device: str) -> tuple[float, str]:
             )
         total = torch.cuda.get_device_properties(torch.device(device)).total_memory / GB
         return CARD_SHARE * total, f"{CARD_SHARE:.0%} of the card's {total:.1f} GB"
-    free = _free_gb()
-    if free is None or free * CPU_SHARE >= CPU_LIMIT_GB:
+    memory = measure_memory()
+    if memory is None or memory.free * CPU_SHARE >= CPU_LIMIT_GB:
         return CPU_LIMIT_GB, "the most that a plan takes of main memory"
-    return CPU_SHARE * free, f"half of the {free:.1f} GB of free main memory"
-
-
-def _free_gb() -> float | None:
-    """Main memory that this process may still take; None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file():
-        return None
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-    free = int(fields["MemAvailable"].split()[0]) * 1024 / GB
-    limit, used = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
-    if limit.is_file() and used.is_file() and (most := limit.read_text().strip()) != "max":
-        free = min(free, (int(most) - int(used.read_text())) / GB)
-    return max(free, 0.0)
+    return CPU_SHARE * memory.free, f"half of the {memory.free:.1f} GB of free main memory"
 
 
 def _real_step(

@@ -1,0 +1,102 @@
+"""From prepared scans to models and masks."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from delineate.commands.arguments import Overrides, Wanted
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    recipe: Wanted,
+    overrides: Overrides = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin an unfinished run anew, from step 0.")
+    ] = False,
+) -> None:
+    """Train a model: from a folder of scans to a report; what was stopped goes on."""
+    from delineate.config import load_config
+    from delineate.console import showing_progress
+    from delineate.run import train as run_training
+
+    config = load_config(recipe, overrides or [])
+    with showing_progress() as bars:
+        result = run_training(config, bars=bars, restart=restart)
+    typer.echo(f"Mean Dice on {result.cases} held-out cases: {result.dice:.4f}")
+    typer.echo(f"Report: {result.page}")
+
+
+@app.command()
+def profile(
+    recipe: Wanted,
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many are timed.")] = 20,
+    trace: Annotated[Path | None, typer.Option(help="Write a Chrome trace of a few here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+) -> None:
+    """Say where the time of a training step goes, what binds it, and what would help."""
+    from json import dumps
+
+    from delineate.config import load_config
+
+    config = load_config(recipe, overrides or [])
+    # Lightning takes seconds to import: not before the recipe is found to be right.
+    from delineate.console import show_profile, showing_progress
+    from delineate.engine.verdict import to_json
+    from delineate.io import atomic_path
+    from delineate.profiling import profile_training
+
+    with showing_progress() as bars:
+        made = profile_training(config, steps=steps, trace=trace, bars=bars)
+    show_profile(made)
+    if json is not None:
+        with atomic_path(json) as part:
+            part.write_text(dumps(to_json(made), indent=1), encoding="utf-8")
+
+
+@app.command()
+def crossval(
+    recipe: Wanted,
+    overrides: Overrides = None,
+) -> None:
+    """Train every fold, so that each case is scored once by a network that has not seen it."""
+    from delineate.config import load_config
+    from delineate.console import show_scores, showing_progress
+    from delineate.crossval import cross_validate
+
+    config = load_config(recipe, overrides or [])
+    with showing_progress() as bars:
+        table = cross_validate(config, bars=bars)
+    show_scores(table)
+    typer.echo(f"Table: {config.run_dir / 'table.csv'}")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished training.")],
+    scans: Annotated[list[Path], typer.Argument(help="Folders or files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the masks go.")],
+    flips: Annotated[
+        bool, typer.Option(help="Average over mirrored copies: slower, steadier.")
+    ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
+    ] = "auto",
+) -> None:
+    """Write one mask per scan, on the scan's own grid."""
+    from delineate.console import showing_progress
+    from delineate.run import predict as run_prediction
+
+    with showing_progress() as bars:
+        failures = run_prediction(run, scans, out, flips=flips, device=device, bars=bars)
+    for failure in failures:
+        typer.secho(str(failure), err=True)
+    typer.echo(f"Masks: {out}")
+    raise typer.Exit(2 if failures else 0)

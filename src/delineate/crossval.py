@@ -1,0 +1,42 @@
+"""Cross-validation: every case is scored once, by a network that has not seen its patient."""
+
+from delineate.config import Config
+from delineate.errors import ConfigError
+from delineate.groundwork import Bars
+from delineate.metrics import Table, read_table, write_table
+from delineate.run import train
+from delineate.run_folder import RunFolder
+
+__all__ = ["cross_validate"]
+
+
+def cross_validate(config: Config, *, bars: Bars) -> Table:
+    """Train every fold in `run_dir/fold_<i>` and pool their scores in `run_dir/table.csv`.
+
+    Finished folds are kept, so the same command goes on where it was stopped.
+    """
+    pooled = Table(tuple(row for fold in _folds(config) for row in _one(fold, bars=bars).rows))
+    write_table(pooled, config.run_dir / "table.csv")
+    return pooled
+
+
+def _folds(config: Config) -> list[Config]:
+    folds = config.data.folds
+    if folds is None:
+        raise ConfigError(
+            "data.folds is null, so there is one split and nothing to cross. "
+            "Fix: set data.folds to a number, or use `delineate train`."
+        )
+    return [_held_out(config, fold) for fold in range(5 if folds == "nnunet" else folds)]
+
+
+def _held_out(config: Config, fold: int) -> Config:
+    data = config.data.model_copy(update={"fold": fold})
+    return config.model_copy(update={"data": data, "run_dir": config.run_dir / f"fold_{fold}"})
+
+
+def _one(config: Config, *, bars: Bars) -> Table:
+    run = RunFolder(config.run_dir)
+    if not run.finished:
+        train(config, bars=bars)
+    return read_table(run.table)

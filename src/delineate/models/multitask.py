@@ -1,0 +1,70 @@
+"""One encoder, two answers: a mask from the decoder, classes of the whole image from its end.
+
+The plain U-Net of `delineate.models.unet` and a second head: mean and maximum over space of the
+coarsest features, then one linear layer. The mean tells what fills the image; the maximum, what is
+there only once, such as a single lesion. A U-Net's weights load under the same names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from delineate.contracts import Output
+from delineate.models.encoder_decoder import EncoderDecoder
+from delineate.models.unet import UNet
+
+__all__ = ["MultiTaskUNet"]
+
+
+class MultiTaskUNet(EncoderDecoder):
+    """A U-Net that also says what the image holds; two or three dimensions by `strides`.
+
+    Args:
+        strides: per stage, the stride on entering it; the first is all ones.
+        kernels: per stage, the kernel of all its convolutions.
+        convolutions: per stage, how many convolutions; the decoder has as many as the encoder.
+        presence: image-level logits: one per declared structure, or one per class of the image.
+        deep_supervision: while training, also return logits of every coarser decoder stage.
+        checkpointing: recompute each stage in the backward pass: less memory, a third more time.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        features: Sequence[int],
+        strides: Sequence[Sequence[int]],
+        kernels: Sequence[Sequence[int]],
+        convolutions: Sequence[int],
+        presence: int,
+        deep_supervision: bool = False,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(strides, checkpointing=checkpointing)
+        unet = UNet(
+            in_channels,
+            out_channels,
+            features=features,
+            strides=strides,
+            kernels=kernels,
+            convolutions=convolutions,
+            deep_supervision=deep_supervision,
+        )
+        self.encoder, self.up = unet.encoder, unet.up
+        self.decoder, self.heads = unet.decoder, unet.heads
+        self.presence = nn.Linear(2 * features[-1], presence)
+
+    def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
+        """The coarse features, up-sampled, and the skip beside them."""
+        return torch.cat((self.up[stage](coarse), skip), dim=1)
+
+    def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
+        """Logits at the image's resolution, and logits of the whole image."""
+        features = self.encode(image)
+        coarsest = features[-1].flatten(2)
+        pooled = torch.cat((coarsest.mean(2), coarsest.amax(2)), dim=1)
+        return replace(self.decode(features), presence=self.presence(pooled))

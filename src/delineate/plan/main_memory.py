@@ -1,0 +1,92 @@
+"""How much main memory this machine, or the control group we run in, has and has left."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MainMemory", "count_memory_kills", "measure_memory"]
+
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainMemory:
+    """GB that may be used at all, and GB of them that nobody holds."""
+
+    total: float
+    free: float
+
+    @property
+    def used(self) -> float:
+        """GB that are held and cannot be given back at once."""
+        return self.total - self.free
+
+
+def measure_memory() -> MainMemory | None:
+    """The tightest of the machine and our control groups; None where the system does not say."""
+    meminfo = _numbers(Path("/proc/meminfo"))
+    if "MemTotal:" not in meminfo:
+        return _of_the_system()
+    total, free = meminfo["MemTotal:"] * 1024, meminfo["MemAvailable:"] * 1024
+    for folder in _groups():
+        limit = _number(folder, "memory.max", "memory.limit_in_bytes")
+        used = _number(folder, "memory.current", "memory.usage_in_bytes")
+        if limit is None or used is None:
+            continue
+        facts = _numbers(folder / "memory.stat")
+        # Pages of files that nobody has touched lately are given back when they are needed.
+        used -= facts.get("total_inactive_file", facts.get("inactive_file", 0))
+        total, free = min(total, limit), min(free, limit - used)
+    return MainMemory(total=total / 1e9, free=max(0, free) / 1e9)
+
+
+def count_memory_kills() -> int:
+    """How often the kernel has killed a process for memory, here and in our control groups."""
+    files = [Path("/proc/vmstat")]
+    for folder in _groups():
+        files += [folder / "memory.events", folder / "memory.oom_control"]
+    return sum(_numbers(file).get("oom_kill", 0) for file in files)
+
+
+def _groups() -> Iterator[Path]:
+    """The folders of our control groups and those above, of either version of their layout."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root = _GROUPS / "memory" if controllers else _GROUPS
+        own = root / place.lstrip("/")
+        yield from (f for f in (own, *own.parents) if f.is_relative_to(root) and f.is_dir())
+
+
+def _number(folder: Path, *names: str) -> int | None:
+    """The number in the first of these files that is there; None for 'max'."""
+    for name in names:
+        try:
+            text = (folder / name).read_text().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() else None
+    return None
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The lines 'name number ...' of a file; none where it cannot be read."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+def _of_the_system() -> MainMemory | None:
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= set(names):
+        return None
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    return MainMemory(total=total, free=total / 2)

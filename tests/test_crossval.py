@@ -1,0 +1,57 @@
+"""Every fold is trained once, and every case scored once."""
+
+from pathlib import Path
+
+import pytest
+
+from delineate import crossval
+from delineate.config import Config, load_config
+from delineate.crossval import cross_validate
+from delineate.errors import ConfigError
+from delineate.metrics import Row, Table, read_table, write_table
+from delineate.run_folder import RunFolder
+
+
+def config(folder: Path, *more: str) -> Config:
+    keys = [f"data.root={folder / 'scans'}", f"run_dir={folder / 'run'}", *more]
+    return load_config("starter", keys)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """Stands in for the training: each fold scores one case of its own."""
+    found: list[Config] = []
+
+    def train(config: Config, *, bars: object) -> None:
+        found.append(config)
+        run, fold = RunFolder(config.run_dir), config.data.fold
+        run.validation.mkdir(parents=True)
+        row = Row(case=f"case_{fold}", label="lesion", values={"dice": fold / 10})
+        write_table(Table((row,)), run.table)
+        run.page.write_text("")
+
+    monkeypatch.setattr(crossval, "train", train)
+    return found
+
+
+def test_the_scores_of_all_folds_are_pooled(tmp_path: Path, trained: list[Config]):
+    table = cross_validate(config(tmp_path, "data.folds=3"), bars=None)  # type: ignore[arg-type]
+    assert [c.data.fold for c in trained] == [0, 1, 2]
+    assert [c.run_dir.name for c in trained] == ["fold_0", "fold_1", "fold_2"]
+    assert table.cases == ("case_0", "case_1", "case_2")
+    assert read_table(tmp_path / "run").mean("dice") == pytest.approx(0.1)
+
+
+def test_finished_folds_are_not_trained_again(tmp_path: Path, trained: list[Config]):
+    asked = config(tmp_path, "data.folds=nnunet")
+    cross_validate(asked, bars=None)  # type: ignore[arg-type]
+    (tmp_path / "run" / "fold_3" / "report.html").unlink()
+    (tmp_path / "run" / "fold_3" / "validation" / "table.csv").unlink()
+    (tmp_path / "run" / "fold_3" / "validation").rmdir()
+    cross_validate(asked, bars=None)  # type: ignore[arg-type]
+    assert [c.data.fold for c in trained] == [0, 1, 2, 3, 4, 3]
+
+
+def test_a_split_that_is_given_cannot_be_crossed(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"data\.folds is null, so there is one split"):
+        cross_validate(config(tmp_path, "data.folds=null"), bars=None)  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+import json
+import re
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from delineate.errors import ConfigError
+from delineate.tracking import WandB
+
+wandb = pytest.importorskip("wandb", reason="needs delineate[wandb]")
+# W&B's own.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_account(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+def records(tracker):
+    """What the offline runs of the folder hold, oldest first."""
+    from wandb.proto import wandb_internal_pb2
+
+    found = []
+    for path in sorted((tracker.folder / "wandb").glob("offline-run-*/*.wandb")):
+        for data in unpacked(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            found.append(record)
+    return found
+
+
+def unpacked(log):
+    """The records of LevelDB's log format: pieces in blocks of 32 kB, after W&B's own 7 bytes."""
+    place, record = 7, b""
+    while place < len(log):
+        left = 32768 - place % 32768
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack("<IHB", log[place : place + 7])
+        record += log[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield record
+            record = b""
+
+
+def rows(tracker):
+    found = []
+    for record in records(tracker):
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            row = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
+            found.append((row["_step"], {k: v for k, v in row.items() if not k.startswith("_")}))
+    return found
+
+
+def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_its_id(tmp_path):
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "plan.json").write_text("{}")
+    first = WandB(tmp_path, "fold 0")
+    first.log_hyperparams({"train": {"seed": 3}})
+    first.log_file(tmp_path / "plan.json")
+    first.log_metrics({"loss": 0.5, "loss/Dice": 0.25}, step=10)
+    first.log_picture("panels", tmp_path / "a.png", 10)
+    state = first.state_dict()
+    first.log_metrics({"loss": 0.4}, step=20)
+    first.finalize("failed")
+    second = WandB(tmp_path, "fold 0")
+    second.load_state_dict(state)
+    for step, loss in ((20, 0.4), (30, 0.3)):
+        second.log_metrics({"loss": loss}, step=step)
+    second.finalize("success")
+    assert second.id == first.id
+    found = rows(second)
+    assert found[0][0] == 10
+    assert found[0][1]["loss/Dice"] == 0.25
+    assert (found[0][1]["panels/width"], found[0][1]["panels/height"]) == (6, 4)
+    assert found[1:] == [(20, {"loss": 0.4}), (30, {"loss": 0.3})]
+    runs = [r.run for r in records(second) if r.WhichOneof("record_type") == "run"]
+    assert {(r.run_id, r.display_name, r.project) for r in runs} == {
+        (first.id, "fold 0", "delineate")
+    }
+    updates = [r.config for r in records(second) if r.WhichOneof("record_type") == "config"]
+    config = {u.key or u.nested_key[0]: u.value_json for c in updates for u in c.update}
+    assert config["train.seed"] == "3"
+    assert list(tmp_path.glob(f"wandb/offline-run-*/files/{tmp_path.name}/plan.json"))
+
+
+def test_without_a_key_auto_is_offline(tmp_path):
+    assert not WandB(tmp_path, "run").is_online
+
+
+def test_a_key_in_the_environment_or_in_netrc_makes_auto_online(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert WandB(tmp_path, "run").is_online
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.my-lab.org")
+    assert not WandB(tmp_path, "run").is_online
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    assert WandB(tmp_path, "run").is_online
+    assert not WandB(tmp_path, "run", mode="offline").is_online
+
+
+def test_online_without_a_key_is_refused_before_any_data_is_read(tmp_path):
+    message = (
+        "WandB: mode is online, but there is no API key. Fix: `wandb login`, or set "
+        "WANDB_API_KEY, or take mode: offline."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        WandB(tmp_path, "run", mode="online")
