@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SOURCES := src tests bench
-BENCH_PIP := .bench/bin/pip install --disable-pip-version-check --constraint constraints.txt
+BENCH_PIP := .bench/bin/pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --constraint bench/constraints.txt
 
 .PHONY: demo test slow check docs bench peers clean
 
@@ -26,9 +27,7 @@ docs: $(BIN)/.dev
 	$(BIN)/python docs/generate.py
 
 # The tests that compare with other packages, in the environment of the benchmarks.
-peers: .bench/.ready
-	.bench/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[dev,albumentations]"
+peers: .bench/.dev
 	.bench/bin/python -m pytest tests/augment/test_foreign_transforms.py tests/models tests/engine/test_transfer.py
 
 # DATA=a Decathlon folder takes real scans instead of drawn ones.
@@ -52,7 +51,9 @@ $(BIN)/.dev: $(BIN)/.run
 # The peers beside us, in an environment of their own.
 .bench/.ready: pyproject.toml constraints.txt bench/requirements.txt bench/constraints.txt
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
-	$(BENCH_PIP) --quiet --no-deps torch==2.13.0
-	$(BENCH_PIP) --quiet --constraint bench/constraints.txt --requirement bench/requirements.txt \
-		--editable .
+	$(BENCH_PIP) --requirement bench/requirements.txt --editable .
+	touch $@
+
+.bench/.dev: .bench/.ready
+	$(BENCH_PIP) --editable ".[dev,albumentations]"
 	touch $@

@@ -93,6 +93,8 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="CSV")
     parser.add_argument("--out", type=Path, default=Path("runs/bench_crossval"))
     asked = parser.parse_args()
+    if asked.against and not asked.against.is_file():
+        parser.error(f"--against: no file {asked.against}")  # before hours of training
     try:
         table = cross_validated(asked)
         against = read_scores(asked.against, table.labels) if asked.against else None

@@ -3,10 +3,10 @@
     python bench/train_step.py [--work hippocampus|body|tiny] [--steps N] [--rounds N] [--device D]
 
 Both networks have the same topology and number of weights. nnU-Net runs its own train_step: fp32 on
-a CPU; on a card fp16 with a loss scaler, compiled. We run what the starter recipe does without its
-augmentation: AdamW, Dice and cross-entropy at every resolution, the average of the weights, in the
-precision that `choose_precision` takes; compiled on a card. The sides take turns, each time in a
-process of its own. The first steps of a process are not counted.
+a CPU; on a card fp16 with a loss scaler, compiled. We run our engine's step as the starter recipe
+has it, without augmentation: AdamW, Dice and cross-entropy at every resolution, the average of the
+weights, in the precision that `choose_precision` takes; compiled on a card. The sides take turns,
+each time in a process of its own. The first steps of a process are not counted.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -68,11 +67,15 @@ def batch(work: Work, device: str) -> tuple[Tensor, Tensor]:
 
 
 def ours(work: Work, device: str) -> tuple[nn.Module, Step]:
-    """A step as the engine does it, and the network."""
-    from delineate.contracts import Target
+    """The engine's own step, and the network."""
+    from delineate.augment import Sequence
+    from delineate.contracts import Batch, Target
+    from delineate.engine.clock import Clock
     from delineate.engine.hardware import choose_precision, keep_freed_memory
     from delineate.engine.optim import parameter_groups
-    from delineate.engine.weights import Average
+    from delineate.engine.schedules import Constant
+    from delineate.engine.step import TrainingStep
+    from delineate.engine.task import Task
     from delineate.losses import CrossEntropy, Dice, WeightedSum
     from delineate.models import UNet
 
@@ -85,24 +88,24 @@ def ours(work: Work, device: str) -> tuple[nn.Module, Step]:
         kernels=work.kernels,
         convolutions=[2] * len(work.features),
         deep_supervision=True,
-    ).to(device)
-    loss = WeightedSum({"dice": Dice(batch=True), "ce": CrossEntropy()}, {"dice": 1, "ce": 1})
-    optimizer = torch.optim.AdamW(parameter_groups(network, 0.01), lr=3e-3)
-    average = Average(network, 0.999)
-    low = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(choose_precision("auto", device))
-    call = torch.compile(network.__call__) if device == "cuda" else network
+    )
+    task = Task(
+        network,
+        WeightedSum({"dice": Dice(batch=True), "ce": CrossEntropy()}, {"dice": 1, "ce": 1}),
+        augment=Sequence([], patch=work.patch),
+        optimizer=torch.optim.AdamW(parameter_groups(network, 0.01), lr=3e-3),
+        schedule=Constant(),
+        clock=Clock(steps=1),
+        compiled=device == "cuda",
+    )
+    precision = choose_precision("auto", device)
+    step = TrainingStep(
+        task, device=device, precision=precision, clip=CLIP, accumulate=1, ema=0.999
+    )
     image, mask = batch(work, device)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, dtype=low) if low else nullcontext():
-            terms = loss(call(image), Target(mask=mask))
-        torch.stack(list(terms.values())).sum().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimizer.step()
-        average.update(network)
-
-    return network, step
+    cases = ("scan",) * work.batch
+    given = Batch(image=image, target=Target(mask=mask), spacing=(1.0,) * 3, cases=cases, step=0)
+    return network, lambda: step(given)
 
 
 def nnunet(work: Work, device: str) -> tuple[nn.Module, Step]:

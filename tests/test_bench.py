@@ -212,6 +212,14 @@ def test_scores_without_a_class_or_a_number_are_refused(bench, tmp_path: Path):
         crossval.read_scores(scores(tmp_path, "case,dice_a\nx,good\n"), ("A",))
 
 
+def test_scores_that_are_not_there_end_the_program_before_any_training(
+    bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit):
+        called(bench, monkeypatch, "crossval", str(tmp_path), "--against", "none.csv")
+    assert "--against: no file none.csv" in capsys.readouterr().err
+
+
 def test_a_cross_validation_is_summed_up_beside_the_other_scores(bench, tmp_path: Path):
     crossval = bench("crossval")
     rows = (("a", 0.9), ("b", 0.7), ("c", 0.8))

@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from delineate import console
+from delineate.console import lines as printed
+from delineate.console import progress
 from delineate.datasets import Examination
 from delineate.datasets.findings import Facts, finding
 from delineate.labels import Labels
@@ -19,7 +21,7 @@ LONG = "sub-r001s001_ses-1_space-MNI152NLin2009aSym_desc-defaced_T1w"
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> StringIO:
     out = StringIO()
-    monkeypatch.setattr(console, "console", Console(file=out, markup=False, emoji=False))
+    monkeypatch.setattr(printed, "console", Console(file=out, markup=False, emoji=False))
     return out
 
 
@@ -29,7 +31,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> StringIO:
     plain = Console(
         file=out, force_terminal=True, width=80, color_system=None, markup=False, emoji=False
     )
-    monkeypatch.setattr(console, "console", plain)
+    monkeypatch.setattr(printed, "console", plain)
     return out
 
 
@@ -152,7 +154,7 @@ def test_bars_are_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixtu
 def test_bars_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     out = StringIO()
     shown = Console(file=out, force_terminal=True, width=80)
-    monkeypatch.setattr(console, "errors", shown)
+    monkeypatch.setattr(progress, "errors", shown)
     with console.showing_progress() as bars:
         list(bars.track("abc", 3, "reading"))
     assert "reading" in out.getvalue()

@@ -1,11 +1,12 @@
 """Every fold is trained once, and every case scored once."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from delineate import crossval
-from delineate.config import Config, load_config
+from delineate.config import Config, dump_config, load_config
 from delineate.crossval import cross_validate
 from delineate.errors import ConfigError
 from delineate.metrics import Row, Table, read_table, write_table
@@ -29,6 +30,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         row = Row(case=f"case_{fold}", label="lesion", values={"dice": fold / 10})
         write_table(Table((row,)), run.table)
         run.page.write_text("")
+        run.config.write_text(dump_config(config))
 
     monkeypatch.setattr(crossval, "train", train)
     return found
@@ -50,6 +52,19 @@ def test_finished_folds_are_not_trained_again(tmp_path: Path, trained: list[Conf
     (tmp_path / "run" / "fold_3" / "validation").rmdir()
     cross_validate(asked, bars=None)  # type: ignore[arg-type]
     assert [c.data.fold for c in trained] == [0, 1, 2, 3, 4, 3]
+
+
+def test_finished_folds_of_another_configuration_are_not_taken_for_this_one(
+    tmp_path: Path, trained: list[Config]
+):
+    cross_validate(config(tmp_path, "data.folds=2"), bars=None)  # type: ignore[arg-type]
+    message = (
+        f"{tmp_path / 'run' / 'fold_0'}: a finished run of another configuration lies here: "
+        "train.seed was 0, is 1. Fix: choose another run_dir."
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        cross_validate(config(tmp_path, "data.folds=2", "train.seed=1"), bars=None)  # type: ignore[arg-type]
+    assert len(trained) == 2
 
 
 def test_a_split_that_is_given_cannot_be_crossed(tmp_path: Path):

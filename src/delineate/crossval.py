@@ -13,7 +13,8 @@ __all__ = ["cross_validate"]
 def cross_validate(config: Config, *, bars: Bars) -> Table:
     """Train every fold in `run_dir/fold_<i>` and pool their scores in `run_dir/table.csv`.
 
-    Finished folds are kept, so the same command goes on where it was stopped.
+    Finished folds are kept, so the same command goes on where it was stopped; a fold of another
+    configuration is a ConfigError.
     """
     pooled = Table(tuple(row for fold in _folds(config) for row in _one(fold, bars=bars).rows))
     write_table(pooled, config.run_dir / "table.csv")
@@ -37,6 +38,8 @@ def _held_out(config: Config, fold: int) -> Config:
 
 def _one(config: Config, *, bars: Bars) -> Table:
     run = RunFolder(config.run_dir)
-    if not run.finished:
+    if run.finished:
+        run.refuse_another(config)
+    else:
         train(config, bars=bars)
     return read_table(run.table)

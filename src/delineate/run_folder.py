@@ -100,7 +100,7 @@ class RunFolder:
                 f"{run.path}: this run is finished (see {run.page}). Fix: choose another run_dir."
             )
         if run.unfinished and not restart:
-            run._refuse_another(config)
+            run.refuse_another(config)
         else:
             run._clear()
         run.validation.mkdir(parents=True, exist_ok=True)
@@ -120,6 +120,23 @@ class RunFolder:
                 "missing). Fix: give a run_dir of `delineate train`."
             )
         return run
+
+    def refuse_another(self, config: Config) -> None:
+        """A run goes on, and its scores are taken, as what it was begun as; else a ConfigError."""
+        before, wished = (
+            _flat(c.model_dump(mode="json")) for c in (load_config(self.config), config)
+        )
+        keys = [k for k in sorted(before.keys() | wished.keys()) if before.get(k) != wished.get(k)]
+        other = [_difference(k, before.get(k), wished.get(k)) for k in keys if k not in HARMLESS]
+        if other:
+            kind, anew = "a finished", ""
+            if not self.finished:
+                kind = "an unfinished"
+                anew = ", or begin here anew with `delineate train ... --restart`"
+            raise ConfigError(
+                f"{self.path}: {kind} run of another configuration lies here: "
+                f"{'; '.join(other)}. Fix: choose another run_dir{anew}."
+            )
 
     def write_json(self, name: str, data: Any) -> None:
         """Save plain data under a name."""
@@ -152,20 +169,6 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.metrics, self.lines):
             file.unlink(missing_ok=True)
-
-    def _refuse_another(self, config: Config) -> None:
-        """A run goes on as what it was begun as."""
-        before, wished = (
-            _flat(c.model_dump(mode="json")) for c in (load_config(self.config), config)
-        )
-        keys = [k for k in sorted(before.keys() | wished.keys()) if before.get(k) != wished.get(k)]
-        other = [_difference(k, before.get(k), wished.get(k)) for k in keys if k not in HARMLESS]
-        if other:
-            raise ConfigError(
-                f"{self.path}: an unfinished run of another configuration lies here: "
-                f"{'; '.join(other)}. Fix: choose another run_dir, or begin here anew with "
-                "`delineate train ... --restart`."
-            )
 
     @contextmanager
     def _logging(self, mode: str) -> Iterator[None]:

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
+from pathlib import Path
 
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers.logger import Logger
@@ -38,6 +40,7 @@ from delineate.engine.memory_use import MEMORY_COLUMNS
 from delineate.engine.panels import Panels
 from delineate.engine.plateau import AdaptiveLength
 from delineate.engine.recovery import Divergence
+from delineate.engine.rehearsal import rehearse
 from delineate.engine.resume import Saving, State, States
 from delineate.engine.schedules import Watcher
 from delineate.engine.task import Task
@@ -72,6 +75,7 @@ def teach(
     device = choose_device(config.train.device)
     precision = choose_precision(config.train.precision, device)
     run.write_json("environment.json", describe_environment(device, precision))
+    _introduce(trackers, config, run)
     states, stop = States(run.states), Stop()
     begin = states.newest()
     if begin is None:
@@ -80,8 +84,17 @@ def teach(
     learned = [case.id for case in split.training]
     if task.loss.needs_distance:
         cache = make_distances(cache, plan, learned, progress=bars.track)
-    panels = _panels(config, plan, cache, split, task, run=run, trackers=trackers)
-    validation = _validation(config, plan, cache, split, task, run=run, stop=stop, panels=panels)
+    batches = make_batches(config, plan, cache, learned, task, begin=begin)
+    rehearse(task, next(iter(replace(batches, workers=0))))
+    panels = _panels(cache, plan, split, task.clock, run=run, trackers=trackers)
+    validation = _validation(
+        _scorer(config, plan, cache, split, panels=panels),
+        config,
+        plan,
+        keep=run.weights,
+        stop=stop,
+        watchers=[panels, *_watchers(config, task.clock)],
+    )
     every = config.train.checkpoint
     steps = _steps(every, _per_epoch(config, plan, len(split.training)))
     saving = Saving(states, stop, begin=begin, seconds=every.seconds, steps=steps)
@@ -98,7 +111,7 @@ def teach(
     with stop.explaining():
         fit(
             task,
-            make_batches(config, plan, cache, learned, task, begin=begin),
+            batches,
             device=device,
             precision=precision,
             callbacks=callbacks,
@@ -164,19 +177,9 @@ def _start(network: nn.Module, config: Config, plan: Plan, *, run: RunFolder) ->
     run.say(found.summary)
 
 
-def _validation(
-    config: Config,
-    plan: Plan,
-    cache: Cache,
-    split: Split,
-    task: Task,
-    *,
-    run: RunFolder,
-    stop: Stop,
-    panels: Panels,
-) -> Validation:
+def _scorer(config: Config, plan: Plan, cache: Cache, split: Split, *, panels: Panels) -> Scorer:
     """Scores all held-out cases, or those that a budget in seconds leaves time for."""
-    score = Scorer(
+    return Scorer(
         cache,
         [case.id for case in split.validation],
         plan,
@@ -185,47 +188,60 @@ def _validation(
         seconds=_validation_seconds(config),
         show=panels.take,
     )
+
+
+def _validation(
+    score: Scorer,
+    config: Config,
+    plan: Plan,
+    *,
+    keep: Path,
+    stop: Stop,
+    watchers: Sequence[Watcher],
+) -> Validation:
+    """Keeps the best weights, with the names of their channels and classes beside them."""
     return Validation(
         score,
-        keep=run.weights,
+        keep=keep,
         facts={"channels": list(plan.channels), "labels": plan.labels.to_json()},
         times=config.train.validations,
         average=config.train.ema,
         stop=stop,
-        watchers=[panels, *_watchers(config, task)],
+        watchers=watchers,
     )
 
 
-def _watchers(config: Config, task: Task) -> list[Watcher]:
-    """Who is told the figures of each validation."""
+def _watchers(config: Config, clock: Clock) -> list[Watcher]:
+    """Who acts on the figures of each validation."""
     watchers: list[Watcher] = [CollapseWarning()]
-    if isinstance(task.schedule, Watcher):
-        watchers.append(task.schedule)
     if config.train.patience is not None:
         patience, then = config.train.patience, config.train.on_plateau
-        watchers.append(AdaptiveLength(task.clock, patience=patience, on_plateau=then))
+        watchers.append(AdaptiveLength(clock, patience=patience, on_plateau=then))
     return watchers
 
 
 def _panels(
-    config: Config,
-    plan: Plan,
     cache: Cache,
+    plan: Plan,
     split: Split,
-    task: Task,
+    clock: Clock,
     *,
     run: RunFolder,
     trackers: Sequence[Logger],
 ) -> Panels:
-    """Pictures of a few held-out cases; ours among the trackers are told config and plan too."""
+    """Pictures of a few held-out cases, in the folder of the run and for trackers of ours."""
+    shown = [case.id for case in split.validation[:PICTURED]]
     ours = [tracker for tracker in trackers if isinstance(tracker, Tracker)]
+    return Panels(cache, plan, shown, folder=run.panels, trackers=ours, clock=clock)
+
+
+def _introduce(trackers: Sequence[Logger], config: Config, run: RunFolder) -> None:
+    """Tell every tracker the configuration, and those of ours the plan as well."""
     for tracker in trackers:
         tracker.log_hyperparams(config.model_dump(mode="json"))
-    for tracker in ours:
-        tracker.log_file(run.config)
-        tracker.log_file(run.plan)
-    shown = [case.id for case in split.validation[:PICTURED]]
-    return Panels(cache, plan, shown, folder=run.panels, trackers=ours, clock=task.clock)
+        if isinstance(tracker, Tracker):
+            tracker.log_file(run.config)
+            tracker.log_file(run.plan)
 
 
 def _tables(run: RunFolder, plan: Plan, task: Task) -> list[Logger]:

@@ -57,7 +57,7 @@ def test_the_strongest_bending_never_folds_across_the_sharpest_border(size):
             assert np.linalg.det(np.moveaxis(slopes, (0, 1), (-2, -1))).min() > 0
 
 
-def test_anatomy_is_found_where_an_affine_map_before_has_put_it():
+def test_anatomy_is_found_where_an_affine_map_behind_it_looks():
     mask = half()
     transform = AnatomicElastic(shares={1: 0.0})
     grid = centred_grid(SIZE, torch.device("cpu"))
@@ -66,6 +66,24 @@ def test_anatomy_is_found_where_an_affine_map_before_has_put_it():
     still = (moved[0] - shifted[0]).expand(SIZE)
     assert still[:18].abs().max() < 1e-3
     assert displacement(transform, mask)[0, 14:18].any()
+
+
+def test_anatomy_is_found_where_an_affine_map_before_it_has_put_it():
+    mask = half()
+    batch = Batch(
+        image=torch.randn(1, 1, *SIZE, generator=torch.Generator().manual_seed(0)),
+        target=Target(mask=mask[None]),
+        spacing=(1.0, 0.8, 1.2),
+        cases=("a",),
+        step=0,
+    )
+    shift = {"rotation_degrees": [0.0] * 3, "scale": [1.0] * 3, "shift": [0.3, 0.0, 0.0]}
+    chain = Sequence([Affine(), AnatomicElastic(shares={1: 0.0})], patch=SIZE)
+    both = chain.apply(batch, [[shift], [STRONGEST]]).image[0, 0]
+    shifted = chain.apply(batch, [[shift], [None]]).image[0, 0]
+    # The half that stays ends at 32 after a shift by 12; before, it ended at 20.
+    torch.testing.assert_close(both[13:18], shifted[13:18], atol=0.01, rtol=0)
+    assert (both[34:] - shifted[34:]).abs().mean() > 0.1
 
 
 def test_the_mask_that_was_read_may_be_wider_than_the_patch():
@@ -108,6 +126,17 @@ def test_an_unknown_class_is_refused():
     assert str(error.value) == (
         "AnatomicElastic: there is no class 'pond' (known: pons, medulla). "
         "Fix: name a class of the data set, or give the number of a channel."
+    )
+
+
+@pytest.mark.parametrize("channel", [-1, 3])
+def test_a_channel_that_labels_do_not_have_is_refused(channel):
+    labels = Labels.from_names({"pons": 1, "medulla": 2})
+    with pytest.raises(ValueError) as error:
+        AnatomicElastic(shares={channel: 0.5}, labels=labels)
+    assert str(error.value) == (
+        f"AnatomicElastic: there is no channel {channel}. "
+        "Fix: name a class of the data set; its channels count from 0."
     )
 
 

@@ -49,6 +49,12 @@ def test_blur_keeps_a_constant_image_up_to_its_border():
     )
 
 
+def test_a_blur_of_no_width_changes_nothing():
+    image = noise(1, 1, 9, 9)
+    after = changed(GaussianBlur(), [{"sigma": [0.0]}], image, (1.0, 1.0))
+    torch.testing.assert_close(after, image)
+
+
 @pytest.mark.parametrize("scale", [0.5, 0.66, 1.0])
 def test_low_resolution_is_nearest_down_and_linear_up(scale):
     image = noise(1, 1, 20, 17, 16)

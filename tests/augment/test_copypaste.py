@@ -122,3 +122,11 @@ def test_a_class_by_name_needs_labels():
         "CopyPaste: there is no class 'tumour' (known: no labels were given). "
         "Fix: name a class of the data set, or give the number of a channel."
     )
+
+
+def test_no_class_at_all_is_refused():
+    with pytest.raises(ValueError) as error:
+        CopyPaste(classes=[])
+    assert str(error.value) == (
+        "CopyPaste: classes is empty. Fix: name some, or leave it out for all."
+    )

@@ -157,16 +157,17 @@ def test_overlapping_masks_are_cut_in_all_their_channels():
     assert target.presence[0].tolist() == [1.0, 1.0]
 
 
-def test_a_batch_of_one_or_without_masks_is_refused():
+@pytest.mark.parametrize("draw", [DRAW, None])
+def test_a_batch_of_one_or_without_masks_is_refused_whatever_is_drawn(draw):
     batch = make_batch([empty()])
     with pytest.raises(ValueError) as error:
-        CutMix().apply(batch, [DRAW])
+        CutMix().apply(batch, [draw])
     assert str(error.value) == (
         "CutMix: a batch of one has no other sample to paste from. "
         "Fix: a batch size of 2 or more, or leave CutMix out."
     )
     with pytest.raises(ValueError) as error:
-        CutMix().apply(replace(batch, target=Target(mask=None)), [DRAW])
+        CutMix().apply(replace(batch, target=Target(mask=None)), [draw])
     assert str(error.value) == (
         "CutMix: the batch has no masks, which tell what to paste. Fix: leave CutMix out."
     )

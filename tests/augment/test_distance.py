@@ -104,3 +104,11 @@ def test_a_class_that_loses_its_last_voxel_has_no_distance():
     before[2, 2, 2] = 1
     mended = mend_distances(brute_force(before, 2), before, torch.zeros_like(before), SPACING)
     assert not mended.any()
+
+
+def test_ignored_voxels_that_come_or_go_are_no_class():
+    before = blobs(3)
+    after = before.clone()
+    before[2:5, 2:5, 2:5], after[6:9, 4:8, 2:5] = -1, -1
+    mended = mend_distances(brute_force(before), before, after, SPACING)
+    torch.testing.assert_close(mended, brute_force(after))

@@ -1,9 +1,10 @@
 """Mirrors: exact, and left stays left."""
 
+import numpy as np
 import pytest
 import torch
 
-from delineate.augment import Flip
+from delineate.augment import Flip, Frame
 from delineate.contracts import Batch, Target
 from delineate.labels import Class, Labels
 
@@ -102,3 +103,12 @@ def test_a_mirror_for_other_labels_is_refused():
         "Flip: the mirror names 5 channels but the target has 3. "
         "Fix: Flip(mirror=labels.mirror) with the data's own labels."
     )
+
+
+@pytest.mark.parametrize("axis", [-1, 3])
+def test_an_axis_that_the_patch_does_not_have_is_refused(axis):
+    """Counted from the end it would be another, or that of the channels."""
+    frame = Frame(channels=1, patch=(3, 4, 5), spacing=(1.0, 1.0, 1.0))
+    with pytest.raises(ValueError) as error:
+        Flip(axes=[0, axis]).draw(np.random.default_rng(0), frame)
+    assert str(error.value) == f"Flip: the patch has no axis {axis}. Fix: axes count from 0 to 2."

@@ -76,6 +76,20 @@ def albumentations_like():
     return Flip()
 
 
+def albumentations_2_like():
+    """A generator of its own, which global seeds do not reach."""
+
+    class Flip:
+        def set_random_seed(self, seed):
+            self.py_random = random.Random(seed)
+
+        def __call__(self, image, mask):
+            return {"image": image[::-1] + np.float32(self.py_random.random()), "mask": mask[::-1]}
+
+    Flip.__module__ = "albumentations.augmentations.geometric.flip"
+    return Flip()
+
+
 def torchio_like():
     class Flip:
         def __call__(self, subject):
@@ -103,6 +117,7 @@ ALIKE = [
     monai_dictionary_like,
     monai_spatial_like,
     albumentations_like,
+    albumentations_2_like,
     torchio_like,
 ]
 every_library = pytest.mark.parametrize("like", ALIKE)

@@ -203,6 +203,26 @@ def test_overlapping_masks_stay_zero_or_one():
     assert set(after.unique().tolist()) == {0.0, 1.0}
 
 
+def test_of_hundreds_of_classes_each_moves_as_it_does_alone():
+    masks, distance = torch.zeros(1, 40, 16, 16), torch.zeros(1, 40, 16, 16)
+    for channel in range(0, 40, 2):  # more than are interpolated at once
+        masks[0, channel, channel // 4 : 8, 3:12] = 1
+        distance[0, channel] = torch.randn(16, 16)
+    chain = Sequence([Affine(probability=1)], patch=(12, 12))
+
+    def turned(*channels):
+        image, rows = torch.zeros(1, 1, 16, 16), list(channels)
+        return chain(make_batch(image, masks[:, rows], distance=distance[:, rows]), seed=1).target
+
+    together = turned(*range(40))
+    for channel in (0, 1, 2, 37, 38):
+        alone = turned(channel)
+        assert torch.equal(together.mask[:, [channel]], alone.mask)
+        torch.testing.assert_close(together.distance[:, [channel]], alone.distance)
+    assert together.mask[0, 0].any()
+    assert not together.distance[0, 1].any()
+
+
 def test_beyond_what_was_read_lies_zero_and_background():
     batch = make_batch(torch.full((1, 1, 20, 20), 7.0), torch.ones(1, 20, 20, dtype=torch.int8))
     after = affine(batch, (20, 20), scale=[0.5, 0.5])

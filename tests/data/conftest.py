@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from delineate.data import Batches, Cache, prepare
 from delineate.datasets import Case
 from delineate.io import Grid, Volume, write_image, write_mask
 from delineate.labels import Labels
@@ -79,3 +80,39 @@ def make_cases(tmp_path: Path) -> Callable[[int], tuple[Case, ...]]:
         return tuple(cases)
 
     return make
+
+
+@pytest.fixture
+def cache(plan, make_cases, tmp_path) -> Cache:
+    """Five prepared cases."""
+    return prepare(make_cases(5), plan, tmp_path / "cache")
+
+
+def _batches_of(cache: Cache, plan: Plan, **changes) -> Batches:
+    ids = [case.id for case in cache.cases]
+    facts = {"seed": 3, "batch_size": 2, "read_patch": plan.patch, "foreground": 0.5, "steps": 4}
+    return Batches(cache, ids, plan, **(facts | changes))
+
+
+@pytest.fixture(scope="session")
+def batches_of() -> Callable[..., Batches]:
+    """Four batches of all cases; any argument can be changed."""
+    return _batches_of
+
+
+def _assert_equal(found, expected) -> None:
+    import torch
+
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert (a.cases, a.step, a.spacing) == (b.cases, b.step, b.spacing)
+        assert torch.equal(a.image, b.image)
+        assert torch.equal(a.target.mask, b.target.mask)
+        if a.target.distance is not None or b.target.distance is not None:
+            assert torch.equal(a.target.distance, b.target.distance)
+
+
+@pytest.fixture(scope="session")
+def assert_equal() -> Callable[..., None]:
+    """Batches are those that are expected, one by one."""
+    return _assert_equal

@@ -8,34 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from delineate.data import Batches, Cache, make_distances, prepare
+from delineate.data import Batches, make_distances, prepare
 from delineate.errors import DataError
 from delineate.labels import Class, Labels
 from delineate.plan import Network
 
 
-@pytest.fixture
-def cache(plan, make_cases, tmp_path) -> Cache:
-    return prepare(make_cases(5), plan, tmp_path / "cache")
-
-
-def batches_of(cache, plan, **changes) -> Batches:
-    ids = [c.id for c in cache.cases]
-    facts = {"seed": 3, "batch_size": 2, "read_patch": plan.patch, "foreground": 0.5, "steps": 4}
-    return Batches(cache, ids, plan, **(facts | changes))
-
-
-def assert_equal(found, expected):
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
-        assert (a.cases, a.step, a.spacing) == (b.cases, b.step, b.spacing)
-        assert torch.equal(a.image, b.image)
-        assert torch.equal(a.target.mask, b.target.mask)
-        if a.target.distance is not None or b.target.distance is not None:
-            assert torch.equal(a.target.distance, b.target.distance)
-
-
-def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan):
+def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan, batches_of):
     first = next(iter(batches_of(cache, plan, read_patch=(12, 10, 8))))
     assert first.image.shape == (2, 1, 12, 10, 8)
     assert first.image.dtype == torch.float32
@@ -48,7 +27,9 @@ def test_a_batch_has_the_shapes_and_types_of_its_contract(cache, plan):
 
 
 @pytest.mark.parametrize(("workers", "start_step"), [(1, 0), (2, 7)])
-def test_any_number_of_workers_gives_the_same_samples(cache, plan, workers, start_step):
+def test_any_number_of_workers_gives_the_same_samples(
+    cache, plan, workers, start_step, batches_of, assert_equal
+):
     cache = make_distances(cache, plan, [c.id for c in cache.cases])
     asked = {"distance": True, "rare": 0.4, "start_step": start_step, "read_patch": (12, 14, 8)}
     found = list(batches_of(cache, plan, workers=workers, **asked))
@@ -56,7 +37,7 @@ def test_any_number_of_workers_gives_the_same_samples(cache, plan, workers, star
     assert all(b.target.distance is not None for b in found)
 
 
-def test_a_batch_cut_in_two_has_the_same_samples(cache, plan):
+def test_a_batch_cut_in_two_has_the_same_samples(cache, plan, batches_of):
     whole = list(batches_of(cache, plan, batch_size=4, start_step=3, rare=0.3))
     halves = list(batches_of(cache, plan, batch_size=2, start_step=6, steps=8, rare=0.3))
     for i, batch in enumerate(whole):
@@ -65,14 +46,14 @@ def test_a_batch_cut_in_two_has_the_same_samples(cache, plan):
         assert pair[0].cases + pair[1].cases == batch.cases
 
 
-def test_a_restart_gives_the_samples_that_would_have_come(cache, plan):
+def test_a_restart_gives_the_samples_that_would_have_come(cache, plan, batches_of, assert_equal):
     whole = list(batches_of(cache, plan, steps=9))
     rest = list(batches_of(cache, plan, start_step=5, steps=4))
     assert [b.step for b in rest] == [5, 6, 7, 8]
     assert_equal(rest, whole[5:])
 
 
-def test_each_pass_is_the_same_and_another_seed_is_not(cache, plan):
+def test_each_pass_is_the_same_and_another_seed_is_not(cache, plan, batches_of, assert_equal):
     batches = batches_of(cache, plan)
     assert_equal(list(batches), list(batches))
     other = list(batches_of(cache, plan, seed=4))
@@ -80,14 +61,14 @@ def test_each_pass_is_the_same_and_another_seed_is_not(cache, plan):
     assert not all(torch.equal(a.image, b.image) for a, b in pairs)
 
 
-def test_every_case_comes_once_in_each_epoch_and_in_another_order(cache, plan):
+def test_every_case_comes_once_in_each_epoch_and_in_another_order(cache, plan, batches_of):
     cases = [c for b in batches_of(cache, plan, steps=10) for c in b.cases]
     epochs = [cases[i : i + 5] for i in range(0, 20, 5)]
     assert all(Counter(e) == Counter(c.id for c in cache.cases) for e in epochs)
     assert len({tuple(e) for e in epochs}) > 1
 
 
-def test_image_and_mask_are_cut_from_the_same_place(cache, plan):
+def test_image_and_mask_are_cut_from_the_same_place(cache, plan, batches_of):
     for batch in batches_of(cache, plan, foreground=1.0):
         for case, image, mask in zip(batch.cases, batch.image, batch.target.mask, strict=True):
             whole, truth = cache.read_image(case)[0], cache.read_mask(case)
@@ -99,14 +80,14 @@ def test_image_and_mask_are_cut_from_the_same_place(cache, plan):
             assert (mask > 0).any()
 
 
-def test_a_wider_reading_has_the_same_patch_in_its_middle(cache, plan):
+def test_a_wider_reading_has_the_same_patch_in_its_middle(cache, plan, batches_of):
     wide = list(batches_of(cache, plan, read_patch=(12, 11, 8)))
     for a, b in zip(wide, batches_of(cache, plan), strict=True):
         assert torch.equal(a.image[:, :, 2:10, 1:9], b.image)
         assert torch.equal(a.target.mask[:, 2:10, 1:9], b.target.mask)
 
 
-def test_without_steps_there_is_no_end(cache, plan):
+def test_without_steps_there_is_no_end(cache, plan, batches_of):
     endless = batches_of(cache, plan, steps=None)
     assert [b.step for b in islice(endless, 12)] == list(range(12))
     with pytest.raises(TypeError, match="no end"):
@@ -114,7 +95,7 @@ def test_without_steps_there_is_no_end(cache, plan):
     assert len(batches_of(cache, plan, steps=7)) == 7
 
 
-def test_a_2d_network_gets_slices_of_volumes(make_plan, make_cases, tmp_path):
+def test_a_2d_network_gets_slices_of_volumes(make_plan, make_cases, tmp_path, batches_of):
     network = Network(features=(8,), strides=((1, 1),), kernels=((3, 3),), convolutions=(2,))
     plan = make_plan(patch=(8, 1, 8), network=network, spacing=(1.0, 3.0, 2.0))
     cache = prepare(make_cases(2), plan, tmp_path / "cache")
@@ -128,7 +109,7 @@ def test_a_2d_network_gets_slices_of_volumes(make_plan, make_cases, tmp_path):
 
 
 def test_overlapping_masks_are_float_layers_and_presence_is_passed_on(
-    make_plan, make_cases, tmp_path
+    make_plan, make_cases, tmp_path, batches_of
 ):
     labels = Labels(classes=(Class(name="a", id=1),), overlapping=True)
     plan = make_plan(labels=labels)
@@ -143,7 +124,9 @@ def test_overlapping_masks_are_float_layers_and_presence_is_passed_on(
         assert batch.target.presence.tolist() == expected
 
 
-def test_cases_without_masks_have_none_or_are_ignored_beside_others(plan, make_cases, tmp_path):
+def test_cases_without_masks_have_none_or_are_ignored_beside_others(
+    plan, make_cases, tmp_path, batches_of
+):
     first, second = make_cases(2)
     none = prepare([replace(first, label=None)], plan, tmp_path / "cache")
     assert next(iter(batches_of(none, plan))).target.mask is None
@@ -154,7 +137,7 @@ def test_cases_without_masks_have_none_or_are_ignored_beside_others(plan, make_c
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_names_its_case(cache, plan, workers):
+def test_an_error_names_its_case(cache, plan, workers, batches_of):
     home = next(cache.folder.glob("case_3-*.case"))
     data = bytearray(home.read_bytes())
     begin = cache._stored["case_3"].arrays["image"].offsets[0]
@@ -165,7 +148,7 @@ def test_an_error_names_its_case(cache, plan, workers):
     assert "Traceback" in caught.value.__notes__[0]
 
 
-def test_bad_arguments_are_refused_before_anything_is_read(cache, plan):
+def test_bad_arguments_are_refused_before_anything_is_read(cache, plan, batches_of):
     with pytest.raises(DataError, match=r"^there are no cases to draw batches from\.$"):
         Batches(
             cache, [], plan, seed=0, batch_size=2, read_patch=plan.patch, foreground=0.5, steps=1

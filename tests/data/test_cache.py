@@ -127,6 +127,24 @@ def test_any_slice_of_a_stored_array_is_that_of_the_array(tmp_path, shape):
         np.testing.assert_array_equal(stored[index], array[index])
 
 
+def test_arrays_are_written_one_by_one_and_not_held(tmp_path):
+    import tracemalloc
+
+    def arrays():
+        for number in range(50):
+            yield f"distance_{number}", np.random.default_rng(number).normal(size=(40, 40, 40))
+
+    facts = Facts(shape=(40, 40, 40), labelled=True, counts={}, sampled={})
+    tracemalloc.start()
+    write_case(tmp_path / "a.case", arrays(), facts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    stored = open_case(tmp_path / "a.case").arrays
+    assert peak < 6 * stored["distance_0"].nbytes
+    for name, array in arrays():
+        np.testing.assert_array_equal(stored[name][...,], array)
+
+
 def test_a_forecast_says_what_memory_is_needed_and_what_stays(cache):
     total = sum(a.nbytes for c in cache.cases for a in cache.arrays(c.id).values()) / 1e9
     assert cache.with_ram(1.0).forecast() == (

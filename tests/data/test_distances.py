@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from delineate.data import Batches, make_distances, prepare
+from delineate.data import make_distances, prepare
 from delineate.data.signed_distance import signed_distance
 from delineate.errors import DataError
 from delineate.io import read_mask, write_mask
 from delineate.labels import Class, Labels
+from delineate.plan import Network
 
 
 def all_of(cache) -> list[str]:
@@ -23,11 +24,6 @@ def read_distance(cache, case, start=None, stop=None, *, k=3) -> np.ndarray:
     out = np.full((k, *(b - a for a, b in zip(start, stop, strict=True))), np.nan, np.float32)
     cache.read_distance(case, start, out=out)
     return out
-
-
-def batches_of(cache, plan, **changes) -> Batches:
-    facts = {"seed": 3, "batch_size": 2, "read_patch": plan.patch, "foreground": 0.5, "steps": 4}
-    return Batches(cache, all_of(cache), plan, **(facts | {"distance": True} | changes))
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 1.0, 2.5)])
@@ -45,25 +41,25 @@ def test_distances_are_those_of_the_whole_case(make_plan, make_cases, tmp_path, 
         np.testing.assert_array_equal(part, found[:, 2:9, 3:8, 1:4])
 
 
-def test_a_batch_has_the_distances_of_its_patch(plan, make_cases, tmp_path):
+def test_a_batch_has_the_distances_of_its_patch(plan, make_cases, tmp_path, batches_of):
     cache = prepare(make_cases(3), plan, tmp_path / "cache")
     cache = make_distances(cache, plan, all_of(cache))
-    plain = batches_of(cache, plan, distance=False)
+    plain = batches_of(cache, plan)
     # Wider than the cases: over the border, the sign is still that of the mask.
     for read in (plan.patch, (20, 16, 12)):
-        for batch in batches_of(cache, plan, read_patch=read):
+        for batch in batches_of(cache, plan, distance=True, read_patch=read):
             distance, mask = batch.target.distance, batch.target.mask
             assert distance.shape == (2, 3, *read)
             assert distance.dtype == torch.float32
             own = torch.stack([mask == channel for channel in range(3)], dim=1)
             assert torch.equal(distance < 0, own)
-    for a, b in zip(plain, batches_of(cache, plan), strict=True):
+    for a, b in zip(plain, batches_of(cache, plan, distance=True), strict=True):
         assert a.target.distance is None
         assert torch.equal(a.image, b.image)
         assert torch.equal(a.target.mask, b.target.mask)
 
 
-def test_an_absent_class_and_a_case_without_a_mask_are_zero(plan, make_cases, tmp_path):
+def test_an_absent_class_and_a_case_without_a_mask_are_zero(plan, make_cases, tmp_path, batches_of):
     first, second = make_cases(2)
     mask = read_mask(first.label)
     mask.array[mask.array == 2] = 0
@@ -75,7 +71,7 @@ def test_an_absent_class_and_a_case_without_a_mask_are_zero(plan, make_cases, tm
     assert (found[2] == 0).all()
     assert (found[:2] != 0).all()
     assert (read_distance(cache, second.id) == 0).all()
-    assert next(iter(batches_of(cache, plan))).target.distance is not None
+    assert next(iter(batches_of(cache, plan, distance=True))).target.distance is not None
 
 
 def test_an_ignored_voxel_is_outside_every_class(make_plan, make_cases, tmp_path):
@@ -99,15 +95,13 @@ def test_overlapping_classes_have_a_map_each(make_plan, make_cases, tmp_path):
 
 
 def test_a_2d_network_gets_distances_that_know_the_neighbouring_slices(
-    make_plan, make_cases, tmp_path
+    make_plan, make_cases, tmp_path, batches_of
 ):
-    from delineate.plan import Network
-
     network = Network(features=(8,), strides=((1, 1),), kernels=((3, 3),), convolutions=(2,))
     plan = make_plan(patch=(8, 1, 8), network=network)
     cache = prepare(make_cases(2), plan, tmp_path / "cache")
     cache = make_distances(cache, plan, all_of(cache))
-    batch = next(iter(batches_of(cache, plan)))
+    batch = next(iter(batches_of(cache, plan, distance=True)))
     assert batch.target.distance.shape == (2, 3, 8, 8)
 
 
@@ -139,7 +133,7 @@ def test_another_version_of_the_file_is_made_anew(plan, make_cases, tmp_path, mo
     assert len(list(cache.folder.glob("*.distances*"))) == 2
 
 
-def test_batches_without_their_distances_are_refused(plan, make_cases, tmp_path):
+def test_batches_without_their_distances_are_refused(plan, make_cases, tmp_path, batches_of):
     cache = prepare(make_cases(2), plan, tmp_path / "cache")
     partly = make_distances(cache, plan, ["case_0"])
     with pytest.raises(
@@ -147,4 +141,4 @@ def test_batches_without_their_distances_are_refused(plan, make_cases, tmp_path)
         match=r"^case_1: its signed distances are not made\. Fix: batches of the cache that "
         r"make_distances returns\.$",
     ):
-        batches_of(partly, plan)
+        batches_of(partly, plan, distance=True)

@@ -173,14 +173,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 def test_a_half_written_case_is_never_counted(plan, make_cases, tmp_path, monkeypatch):
     cases = make_cases(1)
-    write = Path.write_bytes
+    store = import_module("delineate.data.store")
+    pack, written = store._packed, []
 
-    def half(path, data):
-        write(path, data[: len(data) // 2])
-        raise MemoryError("no more")
+    def half(part):
+        if written:
+            raise MemoryError("no more")
+        written.append(pack(part))
+        return written[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", half)
+        patch.setattr(store, "_packed", half)
         with pytest.raises(DataError, match="MemoryError: no more"):
             prepare(cases, plan, tmp_path / "cache")
     assert not written_in(tmp_path / "cache")
@@ -266,6 +269,16 @@ def test_a_full_disk_is_told_with_the_space_that_is_needed(
     assert "GB more, by the 1 already done. Fix: free space, or choose" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
     assert counting == ["case_0"]
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_too(plan, make_cases, tmp_path, monkeypatch):
+    def full(*_args, **_rest):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DataError, match=r"the disk is full .* need more than that for the first"):
+        prepare(make_cases(2), plan, tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_channels_from_several_files_are_stacked(plan, make_cases, tmp_path, make_plan):

@@ -40,6 +40,11 @@ def test_another_width_does_not_fit():
         adapt(torch.zeros(4), draw(8))
 
 
+def test_complex_numbers_do_not_fit():
+    with pytest.raises(Unfit, match="complex numbers there"):
+        adapt(torch.zeros(2), torch.zeros(2, dtype=torch.complex64))
+
+
 def test_a_grey_picture_is_seen_as_it_was_in_every_colour():
     source, grey = draw(4, 3, 3, 3), draw(1, 1, 8, 8)
     weight, how = adapt(torch.zeros(4, 1, 3, 3), source, "first")

@@ -69,6 +69,65 @@ def test_weights_on_their_own_know_what_lies_beside_them(tmp_path: Path):
         read_source(tmp_path / "alone.safetensors")
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"channels": 1, "labels": LABELS.to_json()},
+        {"channels": [1], "labels": LABELS.to_json()},
+        {"channels": ["T1"], "labels": [1]},
+        {"channels": ["T1"], "labels": {"classes": [{"name": "x"}]}},
+    ],
+)
+def test_facts_that_training_did_not_write_are_named(tmp_path: Path, facts: dict):
+    save_weights(tmp_path / "w.safetensors", STATE, facts)
+    with pytest.raises(DataError, match=r"w.json: channels and labels in here are not as"):
+        read_source(tmp_path / "w.safetensors")
+
+
+def test_the_plan_of_another_run_is_not_taken(tmp_path: Path):
+    write_plan(PLAN, tmp_path / "plan.json")
+    save_weights(tmp_path / "mine" / "best.safetensors", STATE, {})
+    assert read_source(tmp_path / "mine" / "best.safetensors").ends == Ends()
+
+
+def test_what_is_met_again_is_not_searched_again(tmp_path: Path):
+    inner: dict = {"epoch": 1}
+    for _ in range(4):
+        inner = {str(i): inner for i in range(1000)}
+    torch.save({"state_dict": STATE, "model": inner}, tmp_path / "w.pt")
+    assert same(read_source(tmp_path / "w.pt").state, STATE)
+    torch.save({"hidden": inner}, tmp_path / "w.pt")
+    with pytest.raises(DataError, match="no weights of a network"):
+        read_source(tmp_path / "w.pt")
+
+
+def test_modules_without_end_are_refused(tmp_path: Path):
+    network = nn.Sequential(nn.Linear(1, 1))
+    network._modules["self"] = network
+    torch.save(network, tmp_path / "w.pt")
+    with pytest.raises(DataError, match="modules without end"):
+        read_source(tmp_path / "w.pt")
+
+
+def test_names_that_cannot_be_shown_are_refused(tmp_path: Path):
+    for name in ("a\x1b[2J", "a" * 5000):
+        torch.save({name: torch.zeros(1)}, tmp_path / "w.pt")
+        with pytest.raises(DataError, match="a name that cannot be shown"):
+            read_source(tmp_path / "w.pt")
+
+
+def test_a_checkpoint_with_broken_facts_is_an_error_and_not_a_traceback(tmp_path: Path):
+    for facts in (
+        {"dataset_json": {"labels": {"liver": "one"}}},
+        {"dataset_json": {"channel_names": {"0": ["CT"]}}},
+        {"plans": {"transpose_forward": [0]}},
+    ):
+        state = {"w": torch.zeros(1, 1, 1, 2, 3)}
+        torch.save({"network_weights": state, "init_args": facts}, tmp_path / "w.pt")
+        with pytest.raises(DataError, match="dataset_json or plans in here are not as nnU-Net"):
+            read_source(tmp_path / "w.pt")
+
+
 def test_overlapping_classes_have_no_background():
     tumour = Labels(classes=(Class(name="whole", id=1), Class(name="core", id=2)), overlapping=True)
     assert output_names(tumour) == ("whole", "core")

@@ -77,17 +77,38 @@ def test_a_planted_command_does_not_run(tmp_path: Path, protocol: int):
 def test_the_old_instructions_for_objects_run_nothing_either(tmp_path: Path):
     target = tmp_path / "ran"
     command = f"touch {target}"
-    for data in (
-        f"(S'{command}'\nios\nsystem\n.",
-        f"(cos\nsystem\nS'{command}'\no.",
-        f"cbuiltins\ngetattr\n(cos\nenviron\nS'clear'\ntR(tR(S'{command}'\nb.",
+    for data, name in (
+        (f"(S'{command}'\nios\nsystem\n.", "os.system"),
+        (f"(cos\nsystem\nS'{command}'\no.", "os.system"),
+        (f"cbuiltins\ngetattr\n(cos\npath\nS'x'\ntR(S'{command}'\ntR.", "builtins.getattr"),
     ):
-        try:
-            found = read_pickle(io.BytesIO(data.encode()))
-        except ValueError:
-            continue
+        found = read_pickle(io.BytesIO(data.encode()))
         assert isinstance(found, Inert)
+        assert (found.name, found.arguments) == (name, (command,))
     assert not target.exists()
+
+
+def copies(count: int) -> bytes:
+    """A list of a thousand values, and so many calls of `list` on it."""
+    values = b"(" + b"N" * 1000 + b"lq\x00"
+    return b"cbuiltins\nlist\nq\x010(" + values + b"h\x01h\x00\x85R" * count + b"l."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x8c\x01aq\x000" + b"h\x00h\x00\x93q\x000" * 40 + b"h\x00.",
+        b"K\x01q\x000" + b"h\x00h\x00\x86q\x000" * 40 + b"(h\x00Nd.",
+        b"K\x01q\x000" + b"h\x00h\x00\x86q\x000" * 40 + b"(h\x00\x91.",
+        b"K\x01q\x000" + b"h\x00h\x00\x86q\x000" * 40 + b"h\x00Q.",
+        copies(100),
+    ],
+    ids=["names", "keys", "members", "references", "copies"],
+)
+def test_a_short_pickle_cannot_grow_without_bound(data: bytes):
+    with pytest.raises(ValueError, match=r"name|nested|understood|makes more than it holds"):
+        read_pickle(io.BytesIO(data))
+    assert len(read_pickle(io.BytesIO(copies(1)))) == 2
 
 
 def test_no_module_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -133,6 +154,10 @@ def test_arrays_of_objects_are_refused():
     found = read(np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="an array of objects"):
         to_array(found)
+
+
+def test_the_bare_name_of_what_makes_arrays_is_none():
+    assert not is_array(read_pickle(io.BytesIO(b"cnumpy.core.numeric\n_frombuffer\n.")))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, -1])

@@ -82,6 +82,23 @@ def test_a_file_without_layers_says_how_to_write_one(tmp_path: Path):
         read_keras(tmp_path / "r.h5")
 
 
+def test_only_numbers_that_lie_in_the_file_are_read(tmp_path: Path):
+    (tmp_path / "secret").write_bytes(bytes(64))
+    outside = [(str(tmp_path / "secret"), 0, 64)]
+    for arguments in ({"shape": (10**6, 10**6)}, {"shape": (4, 4), "external": outside}):
+        with h5py.File(tmp_path / "r.h5", "w") as file:
+            file.create_dataset("dense/kernel:0", dtype="f4", **arguments)
+        with pytest.raises(DataError, match="'dense/kernel:0' is not stored plainly in it"):
+            read_keras(tmp_path / "r.h5")
+
+
+def test_a_kernel_that_is_none_is_an_error_and_not_a_traceback(tmp_path: Path):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["dense/kernel:0"] = np.zeros(3)
+    with pytest.raises(DataError, match="not a readable HDF5 file of weights"):
+        read_keras(tmp_path / "r.h5")
+
+
 def test_a_broken_file_is_an_error_and_not_a_traceback(tmp_path: Path):
     (tmp_path / "r.h5").write_bytes(b"nothing")
     with pytest.raises(DataError, match="not a readable HDF5 file"):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,6 +120,31 @@ def test_overlapping_masks_and_ignored_voxels_are_drawn_as_what_they_are(tmp_pat
     maker.take("one", np.zeros((8, 8), np.int8))
     maker.observe({})
     assert not is_red(tiles(tmp_path / "ignored" / "step_00000040.png")[1]).any()
+
+
+def test_of_three_hundred_classes_no_layers_of_the_whole_volume_are_made(tmp_path):
+    labels = Labels(classes=tuple(Class(name=f"c{i}", id=i) for i in range(1, 301)))
+    mask = np.zeros((64, 64, 32), np.int16)
+    mask[16:48, 16:48, 3] = 300
+    maker = panels(Cases(mask), plan_of((1.0, 1.0, 5.0), labels), tmp_path)
+    tracemalloc.start()
+    maker.take("one", mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert maker._views["one"].place == 3
+    assert maker._cuts["one"].sum() == 32 * 32
+    assert peak < 300 * mask.size / 4
+
+
+def test_a_volume_of_layers_is_cut_where_they_are_largest_together(tmp_path):
+    labels = Labels(classes=(Class(name="a", id=1), Class(name="b", id=2)), overlapping=True)
+    layers = np.zeros((2, 8, 8, 4), np.int8)
+    layers[0, :, :, 1] = 1
+    layers[:, 2:, :, 3] = 1
+    maker = panels(Cases(layers), plan_of((1.0, 1.0, 5.0), labels), tmp_path)
+    maker.take("one", layers)
+    assert maker._views["one"].place == 3
+    assert maker._cuts["one"].shape == (2, 8, 8)
 
 
 def test_only_the_chosen_cases_are_drawn_a_row_each(tmp_path):

@@ -5,7 +5,8 @@ import time
 
 import pytest
 import torch
-from test_step import batches, new_task, step_of
+from test_fit import batches
+from test_step import new_task, step_of
 from torch import nn
 
 from delineate.engine import profile

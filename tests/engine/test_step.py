@@ -1,13 +1,13 @@
 """The timed step is the trainer's step."""
 
-from itertools import count, islice
+from itertools import islice
 
 import pytest
 import torch
+from test_fit import batches
 from torch import nn
 
 from delineate.augment import Flip, Sequence
-from delineate.contracts import Batch, Target
 from delineate.engine.callbacks import Progress, Validation
 from delineate.engine.clock import Clock
 from delineate.engine.fit import fit
@@ -18,15 +18,6 @@ from delineate.engine.step import PARTS, TrainingStep
 from delineate.engine.task import Task
 from delineate.losses import CrossEntropy, Dice, WeightedSum
 from delineate.tracking.csv_table import CsvTable
-
-
-def batches():
-    for step in count():
-        image = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(step))
-        mask = (image[:, 0] > 0.5).long()
-        yield Batch(
-            image=image, target=Target(mask=mask), spacing=(1.0, 1.0), cases=("a", "b"), step=step
-        )
 
 
 def new_task() -> Task:

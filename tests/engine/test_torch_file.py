@@ -1,5 +1,7 @@
 import os
 import zipfile
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,26 @@ def test_a_compressed_archive_is_refused(tmp_path: Path):
             new.writestr(name, old.read(name))
     with pytest.raises(DataError, match="its records are compressed"):
         read_outline(packed)
+
+
+def test_an_array_under_two_names_stays_one_and_all_are_no_larger_than_the_file(tmp_path: Path):
+    path = tmp_path / "weights.pt"
+    array = np.ones(5000)
+    torch.save({"a": array, "b": array}, path)
+    outline = read_outline(path)
+    found = load_tensors(path, outline)
+    assert found["a"] is found["b"]
+    twins = {str(i): copy(outline["a"]) for i in range(3)}
+    with pytest.raises(DataError, match="its arrays are larger than the file"):
+        load_tensors(path, twins)
+
+
+def test_types_that_no_weight_has_are_refused(tmp_path: Path):
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(4, dtype=torch.uint16)}, path)
+    (tensor,) = read_outline(path).values()
+    with pytest.raises(DataError, match=r"of the type torch.bits8 are not understood"):
+        load_tensors(path, {"a": replace(tensor, kind="torch.bits8")})
 
 
 def test_a_file_of_something_else_says_so(tmp_path: Path):

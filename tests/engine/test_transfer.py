@@ -267,6 +267,15 @@ def test_too_little_is_refused_with_the_names_of_both_sides(tmp_path: Path):
     assert torch.equal(network.state_dict()["heads.0.bias"], before)
 
 
+def test_a_vector_in_the_place_of_a_kernel_is_left_out():
+    own = {"a.weight": torch.zeros(4, 2, 3, 3), "b.weight": torch.zeros(9, 9)}
+    _, report = transfer(own, source(a__weight=(4,), b__weight=(9, 9)), ends=Ends())
+    assert [(row.status, row.note) for row in report.rows] == [
+        ("skipped", "4 there, 4x2x3x3 here"),
+        ("loaded", ""),
+    ]
+
+
 def test_another_width_is_named_as_the_reason():
     own = {"a.weight": torch.zeros(8, 2, 3, 3), "b.weight": torch.zeros(2, 8, 3, 3)}
     with pytest.raises(DataError, match=r"'a\.weight' is 4x2x3x3 there, 8x2x3x3 here"):

@@ -14,7 +14,7 @@ def test_thinned_is_a_strided_convolution(stride):
     layer = Thinned(2, 4, stride).double()
     convolve = F.conv2d if len(stride) == 2 else F.conv3d
     plain = convolve(x, layer.convolution.weight, layer.convolution.bias, stride)
-    same_values_and_gradients(layer(channels_last(x)), plain, (x, *layer.parameters()))
+    assert_same_values_and_gradients(layer(channels_last(x)), plain, (x, *layer.parameters()))
 
 
 @pytest.mark.parametrize("stride", [(2, 2), (2, 1), (1, 1), (2, 2, 2), (1, 2, 3)])
@@ -24,10 +24,10 @@ def test_spread_is_a_transposed_convolution(stride):
     convolve = F.conv_transpose2d if len(stride) == 2 else F.conv_transpose3d
     weight = layer.convolution.weight.transpose(0, 1)
     plain = convolve(x, weight, layer.convolution.bias, stride)
-    same_values_and_gradients(layer(channels_last(x)), plain, (x, *layer.parameters()))
+    assert_same_values_and_gradients(layer(channels_last(x)), plain, (x, *layer.parameters()))
 
 
-def same_values_and_gradients(ours, plain, inputs):
+def assert_same_values_and_gradients(ours, plain, inputs):
     torch.testing.assert_close(ours, plain)
     grad = torch.randn_like(plain)
     ours_grads = torch.autograd.grad(ours, inputs, grad, retain_graph=True)

@@ -1,10 +1,13 @@
 """What memory the machine and our control groups leave."""
 
+import subprocess
+import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 
-from delineate.plan.main_memory import count_memory_kills, measure_memory
+from delineate.plan.main_memory import count_memory_kills, measure_memory, measure_peak
 
 module = import_module("delineate.plan.main_memory")
 
@@ -59,3 +62,13 @@ def test_processes_killed_in_the_group_are_counted(group):
     before = count_memory_kills()
     group(memory__events="low 0\noom 3\noom_kill 2\n")
     assert count_memory_kills() == before + 2
+
+
+def test_the_peak_is_that_of_the_process_and_not_of_the_one_that_started_it():
+    held = np.ones(50_000_000)
+    own = measure_peak()
+    assert own is not None
+    assert own > held.nbytes / 1e9
+    code = "from delineate.plan.main_memory import measure_peak as m; print(m())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < float(child.stdout) < held.nbytes / 1e9

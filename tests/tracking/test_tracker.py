@@ -45,6 +45,16 @@ def notes(tmp_path):
     return Notes(tmp_path, "fold 0")
 
 
+def test_a_tracker_of_your_own_that_leaves_something_out_cannot_be_made(tmp_path):
+    class Half(Tracker):
+        def _open(self):
+            return True
+
+    missing = "_close.*_flush.*_send_config.*_send_figures.*_send_file.*_send_picture"
+    with pytest.raises(TypeError, match=f"abstract methods .*{missing}"):
+        Half(tmp_path, "fold 0")
+
+
 def test_nothing_is_opened_before_the_first_figure(notes, tmp_path):
     notes.log_hyperparams({"seed": 1})
     notes.log_file(tmp_path / "plan.json")

@@ -68,7 +68,8 @@ class AnatomicElastic(Geometric):
             )
         intervals = self.elastic.intervals
         control = bending_control(draw, frame, intervals=intervals)
-        around = self._around(self._freedom(frame.mask, points), frame).to(control)
+        freedom = self._freedom(frame.mask, frame.before(points))
+        around = self._around(freedom, frame).to(control)
         return bend(points, control * around, frame, intervals=intervals)
 
     def growth(self, draw: Draw) -> float:
@@ -80,7 +81,7 @@ class AnatomicElastic(Geometric):
         return self.elastic.reach(frame)
 
     def _freedom(self, mask: Tensor, points: list[Tensor]) -> Float[Tensor, "*s"]:
-        """The share at each point, by the nearest voxel of the mask."""
+        """The share at each point of what was read, by the nearest voxel of its mask."""
         size = mask.shape[mask.dim() - len(points) :]
         index = tuple(
             (p + (n - 1) / 2).round().long().clamp(0, n - 1)

@@ -19,6 +19,11 @@ def channels_of(part: object, names: Iterable[str | int], labels: Labels | None)
     found: list[int] = []
     for name in names:
         if isinstance(name, int):
+            if name < 0 or (labels is not None and name >= labels.channels):
+                raise ValueError(
+                    f"{type(part).__name__}: there is no channel {name}. "
+                    "Fix: name a class of the data set; its channels count from 0."
+                )
             found.append(name)
         elif name == "background" and (labels is None or not labels.overlapping):
             found.append(0)

@@ -167,12 +167,14 @@ def _albumentations(transform: Any) -> Call:
 
 
 def _call_albumentations(transform: Any, pair: Pair) -> tuple[Any, Any]:
-    """Its pictures have their channels last."""
+    """Its pictures have their channels last; from version 2 on, generators are its own."""
     if len(pair.spacing) != 2:
         raise ValueError(
             f"augment: {type(transform).__name__} of albumentations is for pictures, but patches "
             f"have {len(pair.spacing)} axes. Fix: plan.dims=2, or another transform."
         )
+    if hasattr(transform, "set_random_seed"):
+        transform.set_random_seed(pair.seed)
     given = {"image": np.ascontiguousarray(pair.image.movedim(0, -1).numpy())}
     if pair.label is not None:
         given["mask"] = np.ascontiguousarray(pair.label.movedim(0, -1).numpy())

@@ -55,6 +55,10 @@ class CopyPaste:
         check_number(self, "shift", shift, low=0, high=1)
         check_number(self, "feather_mm", feather_mm, low=0)
         check_probability(self, probability)
+        if classes is not None and not classes:
+            raise ValueError(
+                "CopyPaste: classes is empty. Fix: name some, or leave it out for all."
+            )
         self.channels = None if classes is None else channels_of(self, classes, labels)
         self.shift = shift
         self.feather_mm = feather_mm

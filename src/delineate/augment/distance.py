@@ -27,10 +27,9 @@ def mend_distances(
     without a surface in the patch has the map 0.
     """
     mended = distance.clone()
-    for channel in range(len(distance)):
+    for channel in _changed(before, after, len(spacing)):
         old, new = (show(mask, channel, len(spacing)) for mask in (before, after))
-        if not torch.equal(old, new):
-            mended[channel] = _mend(distance[channel], old, new, spacing)
+        mended[channel] = _mend(distance[channel], old, new, spacing)
     return mended
 
 
@@ -63,6 +62,15 @@ def signed_distance(
     return torch.from_numpy(distance).to(inside.device, torch.float32)
 
 
+def _changed(before: Tensor, after: Tensor, dims: int) -> list[int]:
+    """The channels that the masks show in different places."""
+    if before.dim() > dims:
+        return ((before > 0) != (after > 0)).flatten(1).any(1).nonzero()[:, 0].tolist()
+    differ = before != after
+    ids = torch.cat((before[differ], after[differ])).unique()
+    return ids[ids >= 0].tolist()
+
+
 def _mend(
     distance: Float[Tensor, "*s"],
     old: Bool[Tensor, "*s"],
@@ -72,9 +80,9 @@ def _mend(
     fresh = signed_distance(new, spacing)
     if fresh is None:
         return torch.zeros_like(distance)
-    if not distance.any():
-        return fresh.to(distance)
     fresh = fresh.to(distance)
+    if not distance.any():
+        return fresh
     if not (old & ~new).any():
         fresh = torch.where(new, fresh, torch.minimum(fresh, distance))
     if not (new & ~old).any():

@@ -59,6 +59,11 @@ class Flip:
             return range(dims)
         if isinstance(self.axes, str):
             return [] if self.mirror_axis is None else [self.mirror_axis]
+        wrong = [a for a in self.axes if not 0 <= a < dims]
+        if wrong:
+            raise ValueError(
+                f"Flip: the patch has no axis {wrong[0]}. Fix: axes count from 0 to {dims - 1}."
+            )
         return self.axes
 
     def apply(self, batch: Batch, draws: Draws) -> Batch:

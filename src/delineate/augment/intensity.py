@@ -20,12 +20,8 @@ __all__ = [
 ]
 
 
-class GaussianNoise(Intensity):
-    """Independent normal noise on every voxel.
-
-    Args:
-        deviation: its standard deviation; images are normalised to a deviation near 1.
-    """
+class _Noise(Intensity):
+    """What kinds of noise draw: how strong it is, and the seed of its field."""
 
     def __init__(self, *, deviation: Range = (0.0, 0.1), probability: float = 0.1) -> None:
         check_range(self, "deviation", deviation, low=0)
@@ -36,6 +32,14 @@ class GaussianNoise(Intensity):
     def values(self, rng: np.random.Generator, frame: Frame) -> Draw:
         """A deviation and a seed."""
         return {"deviation": float(rng.uniform(*self.deviation)), "seed": draw_seed(rng)}
+
+
+class GaussianNoise(_Noise):
+    """Independent normal noise on every voxel.
+
+    Args:
+        deviation: its standard deviation; images are normalised to a deviation near 1.
+    """
 
     def change(
         self, image: Float[Tensor, "b c *s"], draws: list[Draw], spacing: tuple[float, ...]
@@ -48,7 +52,7 @@ class GaussianNoise(Intensity):
             sample.add_(noise, alpha=draw["deviation"])
 
 
-class RicianNoise(Intensity):
+class RicianNoise(_Noise):
     """The noise of magnitude images: the length of a signal with normal noise on both its parts.
 
     Grey values count from the darkest of their channel, where there is no signal: there noise only
@@ -57,16 +61,6 @@ class RicianNoise(Intensity):
     Args:
         deviation: of the noise on either part; images are normalised to a deviation near 1.
     """
-
-    def __init__(self, *, deviation: Range = (0.0, 0.1), probability: float = 0.1) -> None:
-        check_range(self, "deviation", deviation, low=0)
-        check_probability(self, probability)
-        self.deviation = deviation
-        self.probability = probability
-
-    def values(self, rng: np.random.Generator, frame: Frame) -> Draw:
-        """A deviation and a seed."""
-        return {"deviation": float(rng.uniform(*self.deviation)), "seed": draw_seed(rng)}
 
     def change(
         self, image: Float[Tensor, "b c *s"], draws: list[Draw], spacing: tuple[float, ...]

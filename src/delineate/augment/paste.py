@@ -52,9 +52,10 @@ def paste(
         merge: the new sample from (own, donor, draw), or None if there is nothing to paste.
         part: the transform that asks, for its name in an error.
     """
+    # Before a look at the draws: what can never be pasted is refused in the first step.
+    _check(batch, part)
     if not any(draws):
         return batch
-    _check(batch, part)
     merged = _merge_all(batch, draws, merge)
     assert batch.target.mask is not None, "checked above"
     image, mask = batch.image.clone(), batch.target.mask.clone()

@@ -33,10 +33,13 @@ def along_axes(
 
 
 def blurring(sigmas: Float[Tensor, " n"], size: int) -> Float[Tensor, "n {size} {size}"]:
-    """Gaussian blur of each sigma in voxels; weights are shared out anew at the border."""
+    """Gaussian blur of each sigma in voxels; weights are shared out anew at the border.
+
+    A sigma of 0 leaves values as they are.
+    """
     offsets = torch.arange(size, device=sigmas.device, dtype=sigmas.dtype)
     distance = offsets[:, None] - offsets
-    weights = torch.exp(-0.5 * (distance / sigmas[:, None, None]) ** 2)
+    weights = torch.exp(-0.5 * (distance / sigmas.clamp(min=1e-3)[:, None, None]) ** 2)
     return weights / weights.sum(-1, keepdim=True)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from math import prod
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from delineate.augment.resample import centred_grid, sample_ids, sample_linear
@@ -14,6 +14,8 @@ from delineate.augment.transform import Draw, Draws, Frame, Geometric
 from delineate.contracts import Batch
 
 __all__ = ["Spatial"]
+
+_AT_ONCE = 16
 
 Origins = list[Tensor]
 """Where each voxel of the result comes from, in voxels of what was read, one tensor an axis."""
@@ -45,7 +47,7 @@ class Spatial:
             distance=None
             if distance is None
             else change(
-                distance, lambda d, p, i: sample_linear(d, p, zero_outside=False) * growth[i]
+                distance, lambda d, p, i: _sample_classes(d, p, zero_outside=False) * growth[i]
             ),
         )
         image = change(batch.image, lambda x, p, _: sample_linear(x, p, zero_outside=True))
@@ -69,15 +71,20 @@ class Spatial:
             spacing=batch.spacing,
             mask=None if batch.target.mask is None else batch.target.mask[slot],
         )
-        points = centred_grid(self.patch, batch.image.device)
-        for transform, draw in zip(reversed(self.transforms), reversed(draws), strict=True):
-            if draw is not None:
-                points = transform.pull(points, draw, frame)
+        points = self._pull(centred_grid(self.patch, batch.image.device), draws, frame)
         starts = self._starts(batch.image.shape[2:])
         return [
             p + (start + (n - 1) / 2)
             for p, start, n in zip(points, starts, self.patch, strict=True)
         ]
+
+    def _pull(self, points: list[Tensor], draws: list[Draw | None], frame: Frame) -> list[Tensor]:
+        """Back through as many of the transforms as there are draws, the last of them first."""
+        for place, draw in reversed(list(enumerate(draws))):
+            if draw is not None:
+                before = partial(self._pull, draws=draws[:place], frame=frame)
+                points = self.transforms[place].pull(points, draw, replace(frame, before=before))
+        return points
 
     def _growth(self, draws: list[Draw | None]) -> float:
         pairs = zip(self.transforms, draws, strict=True)
@@ -113,4 +120,17 @@ def _sample_mask(mask: Tensor, points: Origins) -> Tensor:
     """Ids (*s) by the largest share; overlapping masks (k, *s) each by half."""
     if mask.dim() == len(points):
         return sample_ids(mask, points)
-    return (sample_linear(mask.float(), points, zero_outside=True) >= 0.5).to(mask.dtype)
+    return (_sample_classes(mask, points, zero_outside=True) >= 0.5).to(mask.dtype)
+
+
+def _sample_classes(
+    maps: Shaped[Tensor, " k *r"], points: Origins, *, zero_outside: bool
+) -> Float[Tensor, " k *s"]:
+    """Linear interpolation of one map a class; of hundreds, most are 0 throughout a patch."""
+    size = torch.broadcast_shapes(*(p.shape for p in points))
+    out = torch.zeros(len(maps), *size, device=maps.device)
+    held = maps.flatten(1).any(1).nonzero()[:, 0]
+    # Some at a time: interpolation takes the room of several copies.
+    for some in held.split(_AT_ONCE) if len(held) else ():
+        out[some] = sample_linear(maps[some].float(), points, zero_outside=zero_outside)
+    return out

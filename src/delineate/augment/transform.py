@@ -6,7 +6,7 @@ replayed from it. Three kinds of transform differ in what they may touch: `Geome
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,6 +40,10 @@ Range = tuple[float, float]
 """Lowest and highest value of a uniform draw."""
 
 
+def _stay(points: list[Tensor]) -> list[Tensor]:
+    return points
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a draw may depend on besides chance, and geometry on besides its draw."""
@@ -52,6 +56,8 @@ class Frame:
     mask: Tensor | None = None
     """The sample's own mask as it was read, around the patch's centre: ids (*r) or (k, *r) 0/1.
     It is there when points are pulled, not when draws are made."""
+    before: Callable[[list[Tensor]], list[Tensor]] = _stay
+    """Back through the transforms that come earlier: where the mask shows what is at a point."""
 
     @property
     def plane(self) -> tuple[int, ...]:

@@ -5,9 +5,12 @@ because nothing is carried from one to the next.
 """
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,9 +79,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         here = self._samples(self.cache)
-
-        def fresh() -> tuple[Tensors, Mapping[str, np.ndarray]]:
-            return _empty(here)
+        presence = {case.id: case.presence for case in self.cache.cases}
 
         def alone(step: int) -> tuple[Done, Tensors]:
             tensors, arrays = _empty(here)
@@ -88,22 +89,20 @@ class Batches:
         steps = iter(count(self.start_step) if end is None else range(self.start_step, end))
         if self.workers:
             share = self.cache.with_ram(self.cache.ram_gb / self.workers)
-            readers = Readers(self._samples(share), self.workers, fresh)
+            readers = Readers(self._samples(share), self.workers, partial(_empty, here))
             found = read_ahead(readers, steps, alone=alone)
         else:
-            found = map(alone, steps)
+            found = (alone(step) for step in steps)
         try:
-            for done, tensors in found:
-                if done.error is not None:
-                    raise done.error
-                yield self._batch(done, tensors)
+            with closing(found):
+                for done, tensors in found:
+                    if done.error is not None:
+                        raise done.error
+                    yield self._batch(done, tensors, [presence[case] for case in done.cases])
         except MemoryError as error:
             raise DataError(
                 f"{error}. Fix: close other programs, or take a smaller patch or batch."
             ) from error
-        finally:
-            if isinstance(found, Generator):
-                found.close()
 
     def _samples(self, cache: Cache) -> Samples:
         sampling = Sampling(
@@ -124,9 +123,7 @@ class Batches:
             distance=self.distance,
         )
 
-    def _batch(self, done: Done, tensors: Tensors) -> Batch:
-        known = {case.id: case.presence for case in self.cache.cases}
-        presence = [known[case] for case in done.cases]
+    def _batch(self, done: Done, tensors: Tensors, presence: list[Any]) -> Batch:
         return Batch(
             image=tensors["image"],
             target=Target(

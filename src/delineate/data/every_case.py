@@ -59,6 +59,7 @@ def for_every_case(
             if not isinstance(error, Exception):
                 raise error
             if isinstance(error, OSError) and error.errno in _DISK_FULL:
+                # The cases under way end first: they count as done, or make room.
                 pool.shutdown(cancel_futures=True)
                 raise _disk_full(homes) from error
             failures[futures[future]] = error

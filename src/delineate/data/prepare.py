@@ -10,12 +10,12 @@ import numpy as np
 from delineate.data.cache import Cache, find_homes, open_cache
 from delineate.data.every_case import Progress, for_every_case
 from delineate.data.foreground import find_foreground
-from delineate.data.key import plan_facts, plan_key
+from delineate.data.key import plan_facts
 from delineate.data.preprocess import preprocess, preprocess_mask
 from delineate.data.store import Facts, compact, write_case
 from delineate.datasets import Case, Dataset
 from delineate.errors import DataError
-from delineate.io import Volume, read_mask, read_volume
+from delineate.io import Volume, atomic_path, read_mask, read_volume
 from delineate.plan import Plan
 
 __all__ = ["prepare", "read_case"]
@@ -45,10 +45,9 @@ def prepare(
     cases = dataset.cases if isinstance(dataset, Dataset) else tuple(dataset)
     homes = find_homes(cases, plan, root)
     missing = {case.id: case for case in cases if not homes[case.id].is_file()}
-    if missing:
-        _write_facts(plan, root)
 
     def make(case: str) -> None:
+        _write_facts(plan, homes[case].parent)
         _make(missing[case], plan, homes[case])
 
     for_every_case(list(missing), make, homes, workers=workers, progress=progress, what="prepare")
@@ -89,9 +88,9 @@ def _make(case: Case, plan: Plan, home: Path) -> None:
     write_case(home, arrays.items(), facts)
 
 
-def _write_facts(plan: Plan, root: Path) -> None:
+def _write_facts(plan: Plan, folder: Path) -> None:
     """Say beside the cases what they were made with; the folder's name is the hash of it."""
-    folder = root / plan_key(plan)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(plan_facts(plan), indent=2)
-    (folder / "preparation.json").write_text(text, encoding="utf-8")
+    home = folder / "preparation.json"
+    if not home.is_file():
+        with atomic_path(home) as part:
+            part.write_text(json.dumps(plan_facts(plan), indent=2), encoding="utf-8")

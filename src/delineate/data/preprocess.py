@@ -150,7 +150,7 @@ def _scale(image: np.ndarray, rule: Normalisation) -> None:
 
 
 def _none(image: np.ndarray, rule: Normalisation) -> None:
-    pass
+    """The intensities stay as they are."""
 
 
 _RULES = {"zscore": _zscore, "ct": _ct, "scale": _scale, "none": _none}

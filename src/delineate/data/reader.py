@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from delineate.data.samples import Samples
 from delineate.data.shared_block import arrays_in
-from delineate.plan.main_memory import MainMemory, measure_memory
+from delineate.plan.main_memory import MainMemory, measure_memory, measure_peak
 
 __all__ = ["SLOTS", "Done", "read_steps"]
 
@@ -32,8 +32,8 @@ class Done:
     cases: tuple[str, ...] = ()
     error: Exception | None = None
     """A MemoryError is the last word: the reader then ends."""
-    peak_gb: float = 0.0
-    """The most that the reader has held."""
+    peak_gb: float | None = None
+    """The most that the reader has held; None where the system does not say."""
     memory: MainMemory | None = None
     """Of the machine, seen within the last second."""
 
@@ -68,17 +68,9 @@ def _answer(samples: Samples, block: int, hear: BinaryIO, tell: BinaryIO) -> Non
         if time.monotonic() - looked > 1:
             memory, looked = measure_memory(), time.monotonic()
         word = Done(
-            step=step, slot=slot, cases=cases, error=error, peak_gb=_peak_gb(), memory=memory
+            step=step, slot=slot, cases=cases, error=error, peak_gb=measure_peak(), memory=memory
         )
         pickle.dump(word, tell)
         tell.flush()
         if isinstance(error, MemoryError):
             os._exit(0)
-
-
-def _peak_gb() -> float:
-    import resource
-
-    # Kilobytes, but bytes on macOS.
-    unit = 1e-9 if sys.platform == "darwin" else 1024e-9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -43,7 +43,7 @@ Fresh = Callable[[], tuple[Any, Mapping[str, np.ndarray]]]
 
 def read_ahead(
     readers: "Readers", steps: Iterator[int], *, alone: Callable[[int], Batch]
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Batches in the order of the steps; when no reader is left, `alone` makes the others."""
     awaited: deque[int] = deque()
     todo: list[int] = []
@@ -62,7 +62,7 @@ def read_ahead(
                 continue
             told = readers.wait()
             if isinstance(told, list):
-                todo = sorted({*todo, *told} - ready.keys())
+                todo = sorted([*todo, *told])
             else:
                 ready[told[0].step] = told
         for step in chain(awaited, steps):
@@ -118,12 +118,13 @@ class Readers:
     def wait(self) -> Batch | list[int]:
         """The next batch, in any order; or the steps of a reader that has died."""
         word = self._told.get()
+        if word.reader not in self._alive:
+            # Its steps are with another already.
+            return []
         if word.done is not None and not isinstance(word.done.error, MemoryError):
             self._last = word.done
             word.reader.steps.pop(word.done.step)
             return word.done, word.batch
-        if word.reader not in self._alive:
-            return []
         self._alive.remove(word.reader)
         word.reader.close()
         left = sorted(word.reader.steps)
@@ -141,12 +142,11 @@ class Readers:
             cause = f"ran out of memory ({word.done.error})"
         else:
             cause = word.reader.cause_of_death(by_kernel=count_memory_kills() > self._kills)
-        seen = ""
-        if self._last is not None and self._last.memory is not None:
-            memory = self._last.memory
+        seen, last = "", self._last
+        if last is not None and last.memory is not None and last.peak_gb is not None:
             seen = (
-                f" Shortly before, {memory.used:.1f} of {memory.total:.1f} GB of memory were in "
-                f"use, {self._last.peak_gb:.1f} GB of them by one reader."
+                f" Shortly before, {last.memory.used:.1f} of {last.memory.total:.1f} GB of memory "
+                f"were in use, {last.peak_gb:.1f} GB of them by one reader."
             )
         rest = len(self._alive)
         where = f" from step {left[0]}" if left else ""
@@ -226,25 +226,26 @@ class _Reader:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        while True:
-            try:
-                done: Done = pickle.load(self._process.stdout)
-            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-                break
-            batch = None
-            try:
-                if done.error is None:
-                    batch = self._fetch(done.slot)
-            except Exception as error:
-                done = replace(done, error=error)
-            self._told.put(_Word(reader=self, done=done, batch=batch))
-        # Its output ends a moment before it does: let it say how.
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=5)
-        self._told.put(_Word(reader=self, done=None))
+        try:
+            # So its output ends with it, maybe within a word.
+            with suppress(EOFError, OSError, ValueError, pickle.UnpicklingError):
+                while True:
+                    self._told.put(self._heard(pickle.load(self._process.stdout)))
+        finally:
+            # Its output ends a moment before it does: let it say how.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
+            # Whatever happens: the training waits for it.
+            self._told.put(_Word(reader=self, done=None))
 
-    def _fetch(self, slot: int) -> Any:
-        batch, arrays = self._fresh()
-        for name, array in arrays.items():
-            np.copyto(array, self._slots[slot][name])
-        return batch
+    def _heard(self, done: Done) -> _Word:
+        """The word, with the batch that lay in the reader's slot."""
+        if done.error is not None:
+            return _Word(reader=self, done=done)
+        try:
+            batch, arrays = self._fresh()
+            for name, array in arrays.items():
+                np.copyto(array, self._slots[done.slot][name])
+        except Exception as error:
+            return _Word(reader=self, done=replace(done, error=error))
+        return _Word(reader=self, done=done, batch=batch)

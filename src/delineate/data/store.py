@@ -1,9 +1,10 @@
 """One prepared case on disk: one file, complete or not there at all.
 
-The file is an eight-byte signature, the length of an index, the index (JSON: what is known of the
-case, and each array's type, shape, chunk shape and chunk offsets), then blosc2-compressed chunks
-of about 32,000 voxels, so reading a patch unpacks little more than the patch. It holds `image`
-(c, *s), `mask` (*s) or (k, *s), and `foreground` (n, 1 + d): channel and place of sampled voxels.
+The file is an eight-byte signature, the place of an index, blosc2-compressed chunks, and the index:
+one line of JSON with what is known of the case, and each array's type, shape, chunk shape and chunk
+offsets. A chunk has about 32,000 voxels, so reading a patch unpacks little more than the patch. It
+holds `image` (c, *s), `mask` (*s) or (k, *s), and `foreground` (n, 1 + d): channel and place of
+sampled voxels.
 A case's distances are a file of the same kind beside it.
 
 Images are float16: eleven significant bits, a rounding of at most 0.05 % of a normalised value,
@@ -11,7 +12,6 @@ below the noise of any scanner. Where intensities are not normalised, or are too
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from io import FileIO
@@ -27,10 +27,11 @@ from delineate.io import atomic_path
 
 __all__ = ["FORMAT", "Facts", "StoredArray", "StoredCase", "compact", "open_case", "write_case"]
 
-FORMAT = 2
+FORMAT = 3
 """Raised by one whenever the file of a case changes its meaning."""
 
 _SIGNATURE = b"DELINEAT"
+_END = b"\n"
 _CHUNK_VOXELS = 32768
 _LARGEST_HALF = 60000
 # Cases are packed, and patches are read, side by side already.
@@ -50,7 +51,7 @@ class Facts:
     """How many rows of the array `foreground` are of each, channels ascending."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredArray:
     """An array on disk; slicing reads the chunks needed. Safe to share between threads."""
 
@@ -58,7 +59,7 @@ class StoredArray:
     dtype: np.dtype
     shape: tuple[int, ...]
     chunk: tuple[int, ...]
-    offsets: tuple[int, ...]
+    offsets: np.ndarray
     """Where each chunk begins in the file, the first axis slowest, and where the last one ends."""
 
     @property
@@ -115,23 +116,24 @@ def write_case(path: Path, arrays: Iterable[tuple[str, np.ndarray]], facts: Fact
 
     Args:
         path: The file.
-        arrays: Name and array, taken one by one, so that they can be made one by one.
+        arrays: Name and array, each written before the next is taken: all may not fit in memory.
         facts: What is known of the case.
     """
-    packed, entries, offset = [], {}, 0
-    for name, array in arrays:
-        chunk = _chunk_shape(array.shape)
-        offsets = [offset]
-        for part in _chunks(array, chunk):
-            packed.append(_packed(part))
-            offset += len(packed[-1])
-            offsets.append(offset)
-        shape = {"shape": array.shape, "chunk": chunk, "offsets": offsets}
-        entries[name] = {"dtype": array.dtype.str, **shape}
-    index = json.dumps({"facts": asdict(facts), "arrays": entries}).encode()
-    head = _SIGNATURE + len(index).to_bytes(8, "little") + index
-    with atomic_path(path) as part:
-        part.write_bytes(b"".join([head, *packed]))
+    entries = {}
+    with atomic_path(path) as part, part.open("wb") as file:
+        file.write(_SIGNATURE + bytes(8))
+        for name, array in arrays:
+            chunk = _chunk_shape(array.shape)
+            offsets = [file.tell()]
+            for piece in _chunks(array, chunk):
+                file.write(_packed(piece))
+                offsets.append(file.tell())
+            shape = {"shape": array.shape, "chunk": chunk, "offsets": offsets}
+            entries[name] = {"dtype": array.dtype.str, **shape}
+        place = file.tell()
+        file.write(json.dumps({"facts": asdict(facts), "arrays": entries}).encode() + _END)
+        file.seek(len(_SIGNATURE))
+        file.write(place.to_bytes(8, "little"))
 
 
 def open_case(path: Path) -> StoredCase:
@@ -141,15 +143,12 @@ def open_case(path: Path) -> StoredCase:
             head = file.read(16)
             if head[:8] != _SIGNATURE:
                 raise ValueError("it is no prepared case")
-            length = int.from_bytes(head[8:], "little")
-            index = json.loads(file.read(length))
-            size = os.fstat(file.fileno()).st_size
-        first = 16 + length
-        arrays = {
-            name: _stored(path, entry, first=first) for name, entry in index["arrays"].items()
-        }
-        if size != max(array.offsets[-1] for array in arrays.values()):
+            file.seek(int.from_bytes(head[8:], "little"))
+            text, end, _ = file.read().partition(_END)
+        index = json.loads(text)
+        if not end:
             raise ValueError("its end is missing")
+        arrays = {name: _stored(path, entry) for name, entry in index["arrays"].items()}
         return StoredCase(facts=_facts(index["facts"]), arrays=arrays)
     except (OSError, ValueError, KeyError) as error:
         raise _broken(path, error) from error
@@ -197,13 +196,13 @@ def _overlap(box: tuple[int, int], position: int, size: int) -> tuple[slice, sli
     return slice(low - begin, high - begin), slice(low - box[0], high - box[0])
 
 
-def _stored(path: Path, entry: dict[str, Any], *, first: int) -> StoredArray:
+def _stored(path: Path, entry: dict[str, Any]) -> StoredArray:
     return StoredArray(
         path=path,
         dtype=np.dtype(entry["dtype"]),
         shape=tuple(entry["shape"]),
         chunk=tuple(entry["chunk"]),
-        offsets=tuple(first + offset for offset in entry["offsets"]),
+        offsets=np.array(entry["offsets"]),
     )
 
 

@@ -53,6 +53,8 @@ class Role:
 
 def fit(own: Tensor, source: Tensor, role: Role, *, ours: Ends, theirs: Ends) -> tuple[Tensor, str]:
     """The source in the shape of `own`, and what was done to it, '' for nothing; or Unfit."""
+    if source.is_complex():
+        raise Unfit("complex numbers there")
     done: list[str] = []
     weight = source.detach().to(own.dtype)
     if weight.dim() == 4 and own.dim() == 5:

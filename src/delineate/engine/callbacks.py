@@ -25,6 +25,7 @@ __all__ = [
     "Figures",
     "Progress",
     "Report",
+    "Stateful",
     "Validation",
     "ends_step",
 ]
@@ -148,7 +149,8 @@ class Validation(Callback):
         times: how many validations there are, evenly spread over the progress.
         average: the decay of the average of the weights that is scored; 0 scores them as they are.
         stop: asked whether a signal came.
-        watchers: told the figures; their states are saved as well.
+        watchers: told the figures, as the schedule is if it listens; if they have a state, that is
+            saved as well.
     """
 
     def __init__(
@@ -247,8 +249,9 @@ class Validation(Callback):
             self.best = mean
             facts = {"step": clock.step, "val_dice": mean, **self.facts}
             save_weights(self.keep, network.state_dict(), facts)
-        for watcher in self.watchers:
-            watcher.observe(scores)
+        for watcher in (task.schedule, *self.watchers):
+            if isinstance(watcher, Watcher):
+                watcher.observe(scores)
         _log(trainer, task, scores)
         log.info("step %d: validation Dice %.4f", clock.step, mean)
         seconds = time.monotonic() - started

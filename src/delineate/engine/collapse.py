@@ -4,8 +4,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback
-
 __all__ = ["CollapseWarning"]
 
 log = logging.getLogger("delineate")
@@ -14,7 +12,7 @@ NOTHING = 1e-3
 """A mean Dice below this is a class that is not found."""
 
 
-class CollapseWarning(Callback):
+class CollapseWarning:
     """Warns once of a network that predicts background only, and once of classes it never finds.
 
     A class that some validation cases lack scores there for not being found, and is not warned of.
@@ -69,6 +67,6 @@ class CollapseWarning(Callback):
         """For how long each class was not found, and what was said."""
         return {"barren": dict(self._barren), "told": sorted(self._told)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self._barren, self._told = dict(state_dict["barren"]), set(state_dict["told"])
+        self._barren, self._told = dict(state["barren"]), set(state["told"])

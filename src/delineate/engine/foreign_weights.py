@@ -39,6 +39,8 @@ WRAPPERS = (
 _DEPTH = 4
 """How many containers may lie around the weights."""
 _MOST_NAMES = 1_000_000
+_LONGEST = 1000
+"""Letters in the name of a weight."""
 _Described = dict[str, StoredTensor | Inert]
 
 
@@ -56,10 +58,16 @@ class Source:
 
 def read_source(path: Path) -> Source:
     """The weights in a file, or in the folder of a run; anything else is a DataError."""
-    if path.is_dir():
-        return _read_run(path)
-    if not path.is_file():
+    if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: no such file. Fix: give a run folder or a file of weights.")
+    source = _read_run(path) if path.is_dir() else _read_file(path)
+    # Names are matched with patterns and shown.
+    if not all(name.isprintable() and len(name) <= _LONGEST for name in source.state):
+        raise DataError(f"{path}: a weight in here has a name that cannot be shown.")
+    return source
+
+
+def _read_file(path: Path) -> Source:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if h5py.is_hdf5(path):
@@ -86,13 +94,13 @@ def _read_run(folder: Path) -> Source:
 
 
 def _read_safetensors(path: Path) -> Source:
-    """Ours have their facts beside them, or the plan in the folder of their run."""
+    """Ours have the plan in the folder of their run, or else their facts beside them."""
     try:
         state = load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path}: not a readable safetensors file ({error}).") from None
     plan = path.parent.parent / PLAN
-    if plan.is_file():
+    if path.parts[-2:] == BEST.parts and plan.is_file():
         made = read_plan(plan)
         ends = Ends(channels=made.channels, classes=output_names(made.labels))
         return Source(state=state, kind="a run of delineate", ends=ends)
@@ -103,19 +111,29 @@ def _facts(path: Path) -> Ends:
     """Channels and labels in the JSON beside a file of weights, where there is one."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}). Fix: delete it or mend it.") from None
     if not isinstance(facts, dict) or not {"channels", "labels"} <= facts.keys():
         return Ends()
-    classes = output_names(Labels.from_json(facts["labels"]))
-    return Ends(channels=tuple(facts["channels"]), classes=classes)
+    try:
+        classes = output_names(Labels.from_json(facts["labels"]))
+        channels = tuple(facts["channels"])
+        if not all(isinstance(name, str) for name in (*channels, *classes)):
+            raise ValueError("a name that is no text")
+    except (TypeError, ValueError, LookupError, AttributeError, DataError) as error:
+        raise DataError(
+            f"{path}: channels and labels in here are not as training writes them ({error}). "
+            "Fix: delete it or mend it."
+        ) from None
+    return Ends(channels=channels, classes=classes)
 
 
 def _read_torch(path: Path) -> Source:
     content = read_outline(path)
-    described = _find(content, _DEPTH)
+    described = _find(content, _DEPTH, set())
     if not described:
-        held = ", ".join(sorted(map(str, content))[:8]) if isinstance(content, dict) else "no dict"
+        keys = [key for key in content if isinstance(key, str)] if isinstance(content, dict) else []
+        held = ", ".join(sorted(keys)[:8]) or "no names"
         raise DataError(
             f"{path}: no weights of a network in here (it holds: {held}). "
             "Fix: save the state dict: torch.save(model.state_dict(), PATH)."
@@ -123,45 +141,54 @@ def _read_torch(path: Path) -> Source:
     state = load_tensors(path, described)
     if not nnunet.is_checkpoint(content):
         return Source(state=state, kind="a PyTorch file")
-    ends = Ends(channels=nnunet.channel_names(content), classes=nnunet.head_names(content))
-    return Source(
-        state=nnunet.turn_axes(content, state),
-        kind="an nnU-Net checkpoint",
-        ends=ends,
-        notes=(nnunet.AXES_NOTE,),
-    )
+    try:
+        ends = Ends(channels=nnunet.channel_names(content), classes=nnunet.head_names(content))
+        state = nnunet.turn_axes(content, state)
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(
+            f"{path}: dataset_json or plans in here are not as nnU-Net writes them ({error})."
+        ) from None
+    notes = (nnunet.AXES_NOTE,)
+    return Source(state=state, kind="an nnU-Net checkpoint", ends=ends, notes=notes)
 
 
-def _find(content: Any, depth: int) -> _Described:
-    """The weights of the one network in here, by name; none where it is not clear which it is."""
+def _find(content: Any, depth: int, met: set[int]) -> _Described:
+    """The weights of the one network in here, by name; none where it is not clear which it is.
+
+    Containers may hold each other many times over: what was met is not searched again.
+    """
     if isinstance(content, Inert) and not content.items:
         return dict(_module_tensors(content))
     entries = content.items if isinstance(content, Inert) else content
-    if not isinstance(entries, dict) or not depth:
+    if not isinstance(entries, dict) or not depth or id(entries) in met:
         return {}
+    met.add(id(entries))
     for key in WRAPPERS:
-        if key in entries and (found := _find(entries[key], depth - 1)):
+        if key in entries and (found := _find(entries[key], depth - 1, met)):
             return found
     own = {str(key): value for key, value in entries.items() if _is_tensor(value)}
     if own:
         return own
-    inner = [_find(value, depth - 1) for key, value in entries.items() if isinstance(key, str)]
-    inner = [found for found in inner if found]
+    named = (value for key, value in entries.items() if isinstance(key, str))
+    inner = [found for value in named if (found := _find(value, depth - 1, met))]
     return inner[0] if len(inner) == 1 else {}
 
 
 def _module_tensors(module: Inert) -> Iterator[tuple[str, StoredTensor | Inert]]:
     """The names and tensors of a pickled module, as its state_dict would give them."""
     waiting: list[tuple[str, Inert]] = [("", module)]
-    for _ in range(_MOST_NAMES):
-        if not waiting:
-            return
+    left = _MOST_NAMES
+    while waiting:
         prefix, owner = waiting.pop()
-        entries = list(_attributes(owner))
+        entries = [(name, value) for name, value in _attributes(owner) if isinstance(name, str)]
+        left -= 1 + len(entries)
+        if left < 0 or any(len(prefix) + len(name) > _LONGEST for name, _ in entries):
+            raise DataError(
+                "the file holds modules without end. Fix: save the state dict of the network."
+            )
         yield from ((prefix + name, value) for name, value in entries if _is_tensor(value))
         inner = [(f"{prefix}{n}.", v) for n, v in entries if isinstance(v, Inert)]
         waiting += reversed([(n, v) for n, v in inner if not is_array(v)])
-    raise DataError("the file holds modules without end. Fix: save the state dict of the network.")
 
 
 def _attributes(module: Inert) -> Sequence[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 An array is its shape, its type and its bytes; anything else, such as arrays of objects, is refused.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ __all__ = ["is_array", "to_array"]
 _MODULES = ("numpy.core", "numpy._core")
 _BUILT = {f"{module}.multiarray._reconstruct" for module in _MODULES}
 _BUFFER = {f"{module}.numeric._frombuffer" for module in _MODULES}
-_NUMBERS = "biufc"
+_NUMBERS = re.compile(r"[biufc]\d{1,2}")
 
 
 def is_array(value: Any) -> bool:
-    """Whether this is an array of numpy."""
-    return isinstance(value, Inert) and value.name in _BUILT | _BUFFER
+    """Whether this is an array of numpy, and not the bare name of what makes one."""
+    called = isinstance(value, Inert) and value.arguments is not None
+    return called and value.name in _BUILT | _BUFFER
 
 
 def to_array(value: Inert) -> np.ndarray:
@@ -45,8 +47,8 @@ def to_array(value: Inert) -> np.ndarray:
 def _dtype(described: Any) -> np.dtype:
     """The type of plain numbers, in the byte order that was set on it."""
     name = described.arguments[0] if described.name == "numpy.dtype" else None
-    dtype = np.dtype(name) if isinstance(name, str) else None
-    if dtype is None or dtype.kind not in _NUMBERS:
-        raise ValueError(f"numbers of the type {name!r}")
+    if not isinstance(name, str) or not _NUMBERS.fullmatch(name):
+        raise ValueError("an array of something else than numbers")
+    dtype = np.dtype(name)
     order = described.state[1] if described.state else "="
     return dtype.newbyteorder(order) if order in "<>" else dtype

@@ -4,10 +4,11 @@ A pickle is a small program, and some of its instructions import and call whatev
 Here nothing is imported and nothing is called: a name stays a name, a call becomes an `Inert` that
 holds the name and the arguments, and a few names of plain containers and tensors, listed in
 `CALLS`, are understood. `pickletools` of the standard library splits the bytes into instructions.
+What a pickle can grow to is bounded by its length: values are shared, never multiplied.
 """
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -59,6 +60,8 @@ class _Machine:
         self.below: list[list[Any]] = []
         self.memory: dict[int, Any] = {}
         self.kinds: dict[str, str] = {}
+        self.made = 0
+        """How many values the calls have copied."""
 
     def pop(self, count: int) -> list[Any]:
         """The topmost values, lowest first."""
@@ -86,11 +89,13 @@ def read_with_storages(stream: IO[bytes]) -> tuple[Any, dict[str, str]]:
     """The data, and the kind of every storage that the pickle mentions, by its key."""
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for opcode, argument, position in pickletools.genops(stream):
             if opcode.name == "STOP":
                 return machine.pop(1)[0], machine.kinds
             _step(machine, opcode.name, argument)
-    except (AttributeError, IndexError, KeyError, TypeError, UnicodeError) as error:
+            if opcode.name in _CALLING:
+                _count(machine, position)
+    except (AttributeError, LookupError, RecursionError, TypeError, UnicodeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
     raise ValueError("it has no end")
 
@@ -131,9 +136,26 @@ def _step(machine: _Machine, name: str, argument: Any) -> None:
         raise ValueError(f"the instruction {name} is not understood")
 
 
+def _count(machine: _Machine, position: int | None) -> None:
+    """A call of a few bytes may copy a long list: what is written once is copied once."""
+    last = machine.stack[-1]
+    machine.made += (
+        len(last) if isinstance(last, list | tuple | dict | set | frozenset | bytes) else 0
+    )
+    if machine.made > (position or 0):
+        raise ValueError("it makes more than it holds")
+
+
+def _named(*words: Any) -> Inert:
+    """The bare name; other values are not spelt out, since each may hold another twice."""
+    if not all(isinstance(word, str) for word in words) or sum(map(len, words)) > _LONGEST:
+        raise ValueError("a name that is no short text")
+    return Inert(".".join(words))
+
+
 def _name(machine: _Machine, opcode: str, argument: str) -> None:
     """GLOBAL and INST carry 'module name' in the instruction itself."""
-    named = Inert(argument.replace(" ", "."))
+    named = _named(argument.replace(" ", "."))
     if opcode == "INST":
         named = _call(named, tuple(machine.since_mark()))
     machine.stack.append(named)
@@ -166,7 +188,7 @@ def _set_state(target: Any, state: Any) -> None:
 
 def _append(target: Any, values: list[Any]) -> None:
     entries = target.entries if isinstance(target, Inert) else target
-    entries.update(values) if isinstance(entries, set) else entries.extend(values)
+    entries.update(_keys(values)) if isinstance(entries, set) else entries.extend(values)
 
 
 def _set_items(target: Any, values: list[Any]) -> None:
@@ -175,7 +197,15 @@ def _set_items(target: Any, values: list[Any]) -> None:
 
 
 def _pairs(values: list[Any]) -> dict[Any, Any]:
-    return dict(zip(values[::2], values[1::2], strict=True))
+    return dict(zip(_keys(values[::2]), values[1::2], strict=True))
+
+
+def _keys(values: Iterable[Any]) -> list[Any]:
+    """Values for a set or a dictionary: to hash tuples of tuples could take for ever."""
+    keys = list(values)
+    if any(isinstance(part, tuple) for key in keys if isinstance(key, tuple) for part in key):
+        raise ValueError("a key of nested tuples")
+    return keys
 
 
 def _persistent(saved: Any, kinds: dict[str, str]) -> Any:
@@ -184,14 +214,20 @@ def _persistent(saved: Any, kinds: dict[str, str]) -> Any:
     if what == "module":
         return rest[0]
     if what != "storage":
-        raise ValueError(f"the reference {what!r} is not understood")
-    kind, key, _location, _count, *view = rest
+        raise ValueError("a reference that is not understood")
+    kind, key, _location, _size, *view = rest
+    if not isinstance(key, str | int):
+        raise ValueError("a storage without a name")
     begin = view[0][1] if view and view[0] is not None else 0
     kinds[str(key)] = kind.name.rpartition(".")[2]
     return Storage(kind=kinds[str(key)], key=str(key), begin=int(begin))
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *rest: Any) -> StoredTensor:
+    if not isinstance(storage, Storage):
+        raise ValueError("a tensor without a storage")
+    if not all(isinstance(number, int) for number in (offset, *size, *stride)):
+        raise ValueError("a tensor whose size is no numbers")
     # The third version names the type of the numbers after grad and hooks.
     kind = rest[2].name if len(rest) > 2 and isinstance(rest[2], Inert) else None
     return StoredTensor(
@@ -206,7 +242,7 @@ def _subclass(function: Inert, _kind: Any, arguments: tuple[Any, ...], _state: A
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     if encoding not in ("latin1", "latin-1", "utf-8", "ascii"):
-        raise ValueError(f"the encoding {encoding!r} is not understood")
+        raise ValueError("a text in another encoding")
     return text.encode(encoding)
 
 
@@ -216,11 +252,22 @@ def _empty_bytes() -> bytes:
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:
-    return dict(pairs.items() if isinstance(pairs, dict) else pairs)
+    if isinstance(pairs, dict):
+        return dict(pairs)
+    keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+    return dict(zip(_keys(keys), values, strict=True))
 
 
 def _default(_factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
     return _ordered(pairs)
+
+
+def _set(members: Iterable[Any] = ()) -> set[Any]:
+    return set(_keys(members))
+
+
+def _frozenset(members: Iterable[Any] = ()) -> frozenset[Any]:
+    return frozenset(_keys(members))
 
 
 def _reconstruct(kind: Inert, *_: Any) -> Inert:
@@ -250,12 +297,18 @@ CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch._tensor._rebuild_from_type_v2": _subclass,
 } | {
-    f"{module}.{kind.__name__}": kind
+    f"{module}.{name}": make
     for module in ("builtins", "__builtin__")
-    for kind in (set, frozenset, list, dict, tuple)
+    for name, make in (
+        *(("set", _set), ("frozenset", _frozenset), ("dict", _ordered)),
+        *(("list", list), ("tuple", tuple)),
+    )
 }
 """The calls that are understood; each makes plain data from plain data."""
 
+_LONGEST = 300
+"""Letters in the name of a class or a function."""
+_CALLING = {"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"}
 _CONSTANTS = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
@@ -272,7 +325,7 @@ _MAKE: dict[str, tuple[int, Callable[..., Any]]] = {
     "TUPLE1": (1, lambda *values: values),
     "TUPLE2": (2, lambda *values: values),
     "TUPLE3": (3, lambda *values: values),
-    "STACK_GLOBAL": (2, lambda module, name: Inert(f"{module}.{name}")),
+    "STACK_GLOBAL": (2, _named),
     "REDUCE": (2, _call),
     "NEWOBJ": (2, _call),
     "NEWOBJ_EX": (3, _call),
@@ -281,7 +334,7 @@ _GATHER: dict[str, Callable[[list[Any]], Any]] = {
     "LIST": list,
     "TUPLE": tuple,
     "DICT": _pairs,
-    "FROZENSET": frozenset,
+    "FROZENSET": _frozenset,
     "OBJ": lambda values: _call(values[0], tuple(values[1:])),
 }
 _ADD: dict[str, tuple[int, Callable[[Any, list[Any]], None]]] = {

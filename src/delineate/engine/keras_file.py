@@ -33,6 +33,8 @@ _LEAVES = {
     "kernel": "weight",
     "bias": "bias",
 }
+_BROKEN = (OSError, ValueError, TypeError, LookupError, RuntimeError, MemoryError)
+"""What h5py and the arrays raise where the file was not written by Keras."""
 _BLOCK = re.compile(r"conv(\d)_block(\d+)_(\d)_(conv|bn)$")
 
 
@@ -40,33 +42,43 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     """The weights of a Keras file; its layers keep their names unless they are a ResNet50's."""
     try:
         with h5py.File(path) as file:
-            layers = _layers(file)
-    except OSError as error:
-        raise DataError(f"{path}: not a readable HDF5 file ({error}).") from None
-    if not layers:
+            layers = _layers(file, path.stat().st_size)
+        _fold_biases(layers)
+        state = {
+            f"{_module(layer)}.{_LEAVES[leaf]}": torch.from_numpy(_turned(leaf, array))
+            for layer, arrays in layers.items()
+            for leaf, array in arrays.items()
+        }
+    except _BROKEN as error:
+        raise DataError(f"{path}: not a readable HDF5 file of weights ({error}).") from None
+    if not state:
         raise DataError(
             f"{path}: no layers of a Keras model in here (kernel, gamma, ...). "
-            "Fix: save it with model.save_weights('NAME.h5')."
+            "Fix: save it with model.save('NAME.h5')."
         )
-    _fold_biases(layers)
-    return {
-        f"{_module(layer)}.{_LEAVES[leaf]}": torch.from_numpy(_turned(leaf, array))
-        for layer, arrays in layers.items()
-        for leaf, array in arrays.items()
-    }
+    return state
 
 
-def _layers(file: h5py.File) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays by layer and by Keras' name of the weight, in the order of the model."""
+def _layers(file: h5py.File, size: int) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays by layer and by Keras' name of the weight, in the order of the model.
+
+    Only numbers in the file itself are read, and together no more than it has `size` bytes: a data
+    set may also name another file, or be of any shape and hold nothing.
+    """
     found: dict[str, dict[str, np.ndarray]] = {}
+    left = size
 
     def visit(name: str, item: object) -> None:
+        nonlocal left
         *folders, leaf = name.split("/")
         leaf = leaf.partition(":")[0]
         # The training state of an optimiser repeats the names of the layers.
         if not folders or folders[0] == "optimizer_weights" or leaf not in _LEAVES:
             return
         if isinstance(item, h5py.Dataset):
+            left -= item.nbytes
+            if left < 0 or item.external or item.is_virtual:
+                raise ValueError(f"'{name}' is not stored plainly in it")
             found.setdefault(folders[-1], {})[leaf] = np.asarray(item, np.float32)
 
     file.visititems(visit)

@@ -5,7 +5,7 @@ that is (x, y, z). The kernels are turned accordingly, so that a network for thi
 flat kernels in the plane. Pictures have rows and columns in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +26,7 @@ def channel_names(content: Mapping[str, Any]) -> tuple[str, ...] | None:
     names = dataset.get("channel_names") or dataset.get("modality")
     if not isinstance(names, dict) or not names:
         return None
-    return tuple(str(names[key]) for key in sorted(names, key=int))
+    return _texts(names[key] for key in sorted(names, key=int))
 
 
 def head_names(content: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -38,17 +38,18 @@ def head_names(content: Mapping[str, Any]) -> tuple[str, ...] | None:
     labels = _dictionary(content, "init_args", "dataset_json").get("labels")
     if not isinstance(labels, dict) or not labels:
         return None
-    declared = {str(name): value for name, value in labels.items() if name != "ignore"}
+    declared = {name: value for name, value in labels.items() if name != "ignore"}
     if any(isinstance(value, list | tuple) for value in declared.values()):
-        return tuple(name for name, value in declared.items() if value not in (0, [0], (0,)))
-    return tuple(sorted(declared, key=lambda name: int(declared[name])))
+        return _texts(name for name, value in declared.items() if value not in (0, [0], (0,)))
+    return _texts(sorted(declared, key=lambda name: int(declared[name])))
 
 
 def turn_axes(content: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights with the spatial axes of their kernels in our order."""
     plans = _dictionary(content, "init_args", "plans")
     forward = [int(axis) for axis in plans.get("transpose_forward", (0, 1, 2))]
-    picture = "NaturalImage" in str(plans.get("image_reader_writer", ""))
+    reader = plans.get("image_reader_writer")
+    picture = isinstance(reader, str) and "NaturalImage" in reader
     # Axis of the file that each axis of the network runs along.
     along = forward if picture else [2 - axis for axis in forward]
     # One tensor under two names stays one.
@@ -63,6 +64,13 @@ def _turn(weight: Tensor, along: list[int]) -> Tensor:
     seen = along[len(along) - dims :]
     order = sorted(range(dims), key=lambda axis: seen[axis])
     return weight.permute(0, 1, *(axis + 2 for axis in order))
+
+
+def _texts(names: Iterable[Any]) -> tuple[str, ...]:
+    found = tuple(names)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError("a channel or a class whose name is no text")
+    return found
 
 
 def _dictionary(content: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ be compared. Volumes are shown as radiologists look at them: the patient's right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -81,8 +80,7 @@ class Panels:
         if case not in self._views:
             self._views[case] = _choose_view(self.cache, case, self.plan)
         view = self._views[case]
-        layers = _layers(mask, self.plan.labels)
-        self._cuts[case] = _upright(layers, view.axis, view.place)
+        self._cuts[case] = _layers(mask, self.plan.labels, view.axis, view.place)
 
     def observe(self, scores: Mapping[str, float]) -> None:
         """Draw what was taken since the last validation, and hand it on."""
@@ -96,13 +94,6 @@ class Panels:
         for tracker in self.trackers:
             tracker.log_picture("panels", path, step)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing outlives a validation."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to go on from."""
-
     def _row(self, view: View, prediction: np.ndarray) -> UInt8[np.ndarray, "rows columns rgb"]:
         size = _size(view, self.plan.spacing)
         colours = _colours(self.plan.labels)
@@ -115,26 +106,29 @@ class Panels:
 def _choose_view(cache: Cache, case: str, plan: Plan) -> View:
     """The fullest slice across the coarsest axis, the axial one where all are alike."""
     image = cache.read_image(case)[:1]
-    truth = _layers(cache.read_mask(case), plan.labels)
+    truth = cache.read_mask(case)
     if image.ndim == 3:
         axis, place = None, 0
     else:
         axis = max(range(3), key=lambda a: (round(plan.spacing[a], 3), a))
-        areas = truth.sum(axis=tuple(a for a in range(4) if a != axis + 1))
-        place = int(areas.argmax()) if areas.any() else truth.shape[axis + 1] // 2
+        across = truth.ndim - 3 + axis
+        areas = (truth > 0).sum(axis=tuple(a for a in range(truth.ndim) if a != across))
+        place = int(areas.argmax()) if areas.any() else truth.shape[across] // 2
     return View(
         axis=axis,
         place=place,
         grey=_to_grey(_upright(image, axis, place)[0]),
-        truth=_upright(truth, axis, place),
+        truth=_layers(truth, plan.labels, axis, place),
     )
 
 
-def _layers(mask: np.ndarray, labels: Labels) -> np.ndarray:
-    """(k, *s) bool, one layer per leaf of the labels."""
+def _layers(mask: np.ndarray, labels: Labels, axis: int | None, place: int) -> np.ndarray:
+    """(k, rows, columns) bool of one slice, one layer per leaf of the labels."""
+    # The slice first: a layer per class of a whole volume is more than memory may hold.
     if labels.overlapping:
-        return mask > 0
-    return np.stack([mask == channel for channel in range(1, labels.channels)])
+        return _upright(mask, axis, place) > 0
+    cut = _upright(mask[None], axis, place)[0]
+    return np.stack([cut == channel for channel in range(1, labels.channels)])
 
 
 def _upright(array: np.ndarray, axis: int | None, place: int) -> np.ndarray:

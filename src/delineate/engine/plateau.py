@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lightning.pytorch import Callback
-
 from delineate.engine.clock import Clock
 from delineate.engine.patience import Patience
 
@@ -38,7 +36,7 @@ class Tail:
         return self.start + (used - self.start) * (1 - self.start) / (self.end - self.start)
 
 
-class AdaptiveLength(Callback):
+class AdaptiveLength:
     """Ends the training of `clock` early after `patience` validations without a better Dice.
 
     A Dice of 0 is not waited on: a network that has found nothing yet is not on a plateau. With
@@ -96,9 +94,9 @@ class AdaptiveLength(Callback):
             "tail": None if self._tail is None else (self._tail.start, self._tail.end),
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there, the clock included."""
-        self._patience.load_state_dict(state_dict["patience"])
-        self._over, tail = state_dict["over"], state_dict["tail"]
+        self._patience.load_state_dict(state["patience"])
+        self._over, tail = state["over"], state["tail"]
         self._tail = None if tail is None else Tail(*tail)
         self.clock.bend = self._tail

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from delineate.contracts import Batch
+from delineate.engine.callbacks import Stateful
 from delineate.engine.task import Task
 from delineate.errors import DataError
 
@@ -21,18 +22,6 @@ log = logging.getLogger("delineate")
 
 SCALER_PATIENCE = 20
 """Steps in a row that a loss scaler (fp16) may skip: it halves the scale at each of them."""
-
-
-class Stateful(Protocol):
-    """What goes back with the weights, such as their average."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values and tensors."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go back to it."""
-        ...
 
 
 class Divergence(Callback):

@@ -19,7 +19,7 @@ from delineate.contracts import Batch
 from delineate.engine.callbacks import ends_step
 from delineate.engine.clock import Clock
 from delineate.engine.interrupt import Interrupted, Stop
-from delineate.engine.state_file import PART, Snapshot, read_state
+from delineate.engine.state_file import Snapshot, read_state
 from delineate.engine.task import Task
 from delineate.errors import DataError
 
@@ -52,18 +52,21 @@ class States:
     @property
     def files(self) -> tuple[Path, ...]:
         """Oldest first."""
-        return tuple(sorted(self.folder.glob("state-*.safetensors")))
+        return tuple(sorted(self.folder.glob("state-[0-9]*.safetensors")))
 
     def newest(self) -> State | None:
         """The last state that is whole; a damaged one is named in the log and removed."""
-        for path in reversed(self.files):
+        files = list(self.files)
+        while files:
+            path = files.pop()
             try:
                 parts = read_state(path)
             except DataError as error:
-                log.warning("%s The state before it is taken.", error)
+                then = "The state before it is taken." if files else "Training begins anew."
+                log.warning("%s %s", error, then)
                 path.unlink()
             else:
-                return State(step=parts["clock"]["step"], parts=parts)
+                return State(step=int(path.stem.removeprefix("state-")), parts=parts)
         return None
 
     def save(self, step: int, parts: dict[str, Any]) -> None:
@@ -78,15 +81,10 @@ class States:
         if writing is not None:
             writing.result()
 
-    def clear(self) -> None:
-        """Remove all states, half-written ones too."""
-        for path in (*self.files, *self.folder.glob(f"state-*{PART}")):
-            path.unlink()
-
     def _write(self, step: int) -> None:
         self._copy.write(self.folder / f"state-{step:08d}.safetensors")
         for path in self.files[:-KEPT]:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 class Saving(Callback):
@@ -119,7 +117,14 @@ class Saving(Callback):
         """Listen for signals; put back the state, after all others have begun."""
         self.stop.listen()
         if self.begin is not None:
-            _restore(trainer, task, self.begin)
+            try:
+                _restore(trainer, task, self.begin)
+            except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"{self.states.folder}: the state of step {self.begin.step} is of another "
+                    f"version or of other parts ({error}). Fix: go on with the version that wrote "
+                    "it, or begin anew with `delineate train ... --restart`."
+                ) from error
             if task.clock.done:
                 log.info("the training is complete: step %d", self.begin.step)
                 trainer.should_stop = True
@@ -143,8 +148,7 @@ class Saving(Callback):
         """The last state, with the last validation in it."""
         task.clock.ended = True
         self._save(trainer, task)
-        self.states.wait()
-        self.stop.leave()
+        self._leave()
 
     def on_exception(  # type: ignore[override]
         self, trainer: Trainer, task: Task, exception: BaseException
@@ -154,8 +158,14 @@ class Saving(Callback):
             if self._saved != task.clock.step:
                 self._save(trainer, task)
             exception.step = self._saved
-        self.states.wait()
-        self.stop.leave()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Signals are heard until the last state is on the disk, or cannot be."""
+        try:
+            self.states.wait()
+        finally:
+            self.stop.leave()
 
     def _save(self, trainer: Trainer, task: Task) -> None:
         step = task.clock.step
@@ -167,7 +177,9 @@ class Saving(Callback):
 
 
 def _restore(trainer: Trainer, task: Task, state: State) -> None:
-    """Put every part back; one that the state does not know stays as it is."""
+    """Put every part back; a callback or logger that the state does not know stays as it is."""
+    if missing := sorted({"task", "optimizer", "clock"} - state.parts.keys()):
+        raise LookupError(f"it has no {missing[0]}")
     for name, thing in _things(trainer, task).items():
         if name in state.parts:
             thing.load_state_dict(state.parts[name])

@@ -2,8 +2,8 @@
 
 A schedule maps progress (0 at the start, 1 at the end) to a factor on the learning rate, so the
 same one serves a budget of steps and a budget of minutes. `Plateau` also listens to the validation;
-such a schedule has `observe` and a state, and is a `Watcher`. A function or class of yours that
-does the same is named by its import path.
+such a schedule has `observe`, is a `Watcher`, and its state is saved. A function or class of yours
+that does the same is named by its import path.
 """
 
 import math
@@ -26,18 +26,10 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Watcher(Protocol):
-    """What listens to the validation, and therefore has a state that a resumed run needs."""
+    """What listens to the validation; if it remembers, it has a state for a resumed run."""
 
     def observe(self, scores: Mapping[str, float]) -> None:
         """Take in the figures of a validation; `val_dice` is the one that counts."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from there."""
         ...
 
 

@@ -21,9 +21,6 @@ from delineate.errors import DataError
 
 __all__ = ["Snapshot", "read_state"]
 
-PART = ".part"
-"""The end of the name of a file that is still being written."""
-
 
 @dataclass(slots=True)
 class Snapshot:
@@ -46,14 +43,24 @@ class Snapshot:
             own.copy_(tensor)
 
     def write(self, path: Path) -> None:
-        """Write the copy; it takes the name `path` only when it is on the disk."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + PART)
+        """Write the copy; it takes the name `path` only when it is on the disk.
+
+        A full disk is a DataError, and nothing half-written stays.
+        """
+        part = path.with_name(f"{path.name}.part")
         checksum = _checksum(self.text, self.tensors)
-        save_file(self.tensors, part, metadata={"plain": self.text, "checksum": checksum})
-        _flush(part)
-        part.replace(path)
-        _flush(path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(self.tensors, part, metadata={"plain": self.text, "checksum": checksum})
+            _flush(part)
+            part.replace(path)
+            _flush(path.parent)
+        except (SafetensorError, OSError) as error:
+            part.unlink(missing_ok=True)
+            raise DataError(
+                f"{path}: the state cannot be written ({error}); those before it are kept. "
+                "Fix: make room on the disk; the same command goes on from the last of them."
+            ) from None
 
 
 def read_state(path: Path) -> dict[str, Any]:

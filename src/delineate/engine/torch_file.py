@@ -26,10 +26,15 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PREFACE = 3
 """Pickles before the content of a plain file: magic number, version, facts of the system."""
 _BROKEN = (
-    *(ValueError, TypeError, KeyError, OSError, RuntimeError, EOFError, OverflowError),
-    *(MemoryError, struct.error, zipfile.BadZipFile),
+    *(ValueError, TypeError, LookupError, AttributeError, OSError, RuntimeError, EOFError),
+    *(OverflowError, MemoryError, struct.error, zipfile.BadZipFile),
 )
 """What reading bytes that were not written by PyTorch can raise."""
+_NEWER = {
+    *(torch.uint16, torch.uint32, torch.uint64),
+    *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
+}
+"""Types without a kind of storage of their own."""
 _TYPES = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -57,16 +62,21 @@ def read_outline(path: Path) -> Any:
 def load_tensors(path: Path, described: Mapping[str, StoredTensor | Inert]) -> dict[str, Tensor]:
     """The tensors, and the arrays of numpy, that `read_outline` described, with their numbers."""
     with _readable(path):
-        stored = {k: v for k, v in described.items() if isinstance(v, StoredTensor)}
-        types = {t.storage.key: _type(t.storage.kind) for t in stored.values()}
+        # One tensor under two names stays one.
+        stored = {v for v in described.values() if isinstance(v, StoredTensor)}
+        types = {tensor.storage.key: _type(tensor.storage.kind) for tensor in stored}
         read = _read_zipped if zipfile.is_zipfile(path) else _read_plain
         numbers = read(path, types) if types else {}
-        # One tensor under two names stays one.
-        views = {tensor: _view(numbers[tensor.storage.key], tensor) for tensor in stored.values()}
-        return {
-            name: torch.from_numpy(to_array(value)) if isinstance(value, Inert) else views[value]
-            for name, value in described.items()
+        made: dict[StoredTensor | Inert, Tensor] = {
+            tensor: _view(numbers[tensor.storage.key], tensor) for tensor in stored
         }
+        left = path.stat().st_size
+        for array in {v for v in described.values() if isinstance(v, Inert)}:
+            made[array] = torch.from_numpy(to_array(array))
+            left -= made[array].nbytes
+            if left < 0:
+                raise ValueError("its arrays are larger than the file")
+        return {name: made[value] for name, value in described.items()}
 
 
 @contextmanager
@@ -97,7 +107,7 @@ def _type(kind: str) -> torch.dtype:
 
 def _named_type(name: str) -> torch.dtype:
     found = getattr(torch, name.rpartition(".")[2], None)
-    if not isinstance(found, torch.dtype):
+    if found not in (*_TYPES.values(), *_NEWER):
         raise ValueError(f"tensors of the type {name} are not understood")
     return found
 
@@ -125,10 +135,11 @@ def _read_zipped(path: Path, types: Mapping[str, torch.dtype]) -> dict[str, Tens
         names = {info.filename.partition("/")[2] for info in archive.infolist()}
         if "byteorder" in names and archive.read(_record(archive, "byteorder")) != b"little":
             raise ValueError("it was written on a big-endian machine")
-        return {
-            key: _numbers(archive.read(_record(archive, f"data/{key}")), dtype)
-            for key, dtype in types.items()
-        }
+        records = {key: _record(archive, f"data/{key}") for key in types}
+        # Records may overlap.
+        if sum(record.file_size for record in records.values()) > path.stat().st_size:
+            raise ValueError("its records are larger than the file")
+        return {key: _numbers(archive.read(records[key]), dtype) for key, dtype in types.items()}
 
 
 def _plain_outline(file: IO[bytes]) -> tuple[Any, dict[str, str]]:
@@ -148,7 +159,9 @@ def _read_plain(path: Path, wanted: Mapping[str, torch.dtype]) -> dict[str, Tens
         for key in map(str, read_pickle(file)):
             (count,) = struct.unpack("<q", file.read(8))
             size = count * _type(kinds[key]).itemsize
-            if key in wanted and size >= 0:
+            if size < 0:
+                raise ValueError("a storage of fewer than no numbers")
+            if key in wanted:
                 found[key] = _numbers(file.read(size), wanted[key])
             else:
                 file.seek(size, SEEK_CUR)

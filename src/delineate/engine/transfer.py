@@ -108,7 +108,7 @@ def _roles(
     roles: dict[str, Place] = {}
     inputs: tuple[int, int] | None = None
     for name in kernels:
-        if own[name].dim() < 3 or name not in pairs:
+        if own[name].dim() < 3 or name not in pairs or source[pairs[name]].dim() < 2:
             continue
         here, there = own[name].shape[1], source[pairs[name]].shape[1]
         if inputs is None and here == len(ends.channels or range(here)):

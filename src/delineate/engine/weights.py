@@ -46,13 +46,17 @@ class Average:
 
 def save_weights(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write `path` (.safetensors) and its facts beside it (.json), each atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Tied weights are written once per name: safetensors refuses shared storage.
     separate = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-    with atomic_path(path) as temporary:
-        save_file(separate, temporary)
-    with atomic_path(path.with_suffix(".json")) as temporary:
-        Path(temporary).write_text(json.dumps(facts, indent=2))
+    try:
+        with atomic_path(path) as part:
+            save_file(separate, part)
+        with atomic_path(path.with_suffix(".json")) as part:
+            part.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            f"{path}: cannot be written ({error}). Fix: make room on the disk."
+        ) from None
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

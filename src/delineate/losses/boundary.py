@@ -13,6 +13,8 @@ supervision the coarser logits meet the map at every other voxel, still in mm, a
 their meaning at every resolution.
 """
 
+from typing import NamedTuple
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,14 +41,8 @@ class Boundary:
 
     def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
         """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="Boundary")
-        distance = _distance(target, both, term="Boundary")
-        first = 0 if self.overlapping else 1
-        probs = probabilities(both.logits, overlapping=self.overlapping)[:, first:]
-        _, known = memberships(both, overlapping=self.overlapping)
-        counted = known.to(probs.dtype)
-        total = (probs * (distance[:, first:] * counted)).sum()
-        return total / counted.expand_as(probs).sum().clamp(min=1)
+        seen = _structures(output, target, overlapping=self.overlapping, term="Boundary")
+        return _mean(seen.probs * seen.distance, seen.known)
 
 
 class HausdorffLike:
@@ -77,15 +73,39 @@ class HausdorffLike:
 
     def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
         """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="HausdorffLike")
-        distance = _distance(target, both, term="HausdorffLike")
-        first = 0 if self.overlapping else 1
-        probs = probabilities(both.logits, overlapping=self.overlapping)[:, first:]
-        member, known = memberships(both, overlapping=self.overlapping)
-        counted = known.to(probs.dtype)
-        weights = (distance[:, first:].abs() / self.reach_mm).clamp(max=1) ** self.alpha * counted
-        error = probs - member[:, first:].to(probs.dtype)
-        return (error.square() * weights).sum() / counted.expand_as(probs).sum().clamp(min=1)
+        seen = _structures(output, target, overlapping=self.overlapping, term="HausdorffLike")
+        weights = (seen.distance.abs() / self.reach_mm).clamp(max=1) ** self.alpha
+        return _mean((seen.probs - seen.truth).square() * weights, seen.known)
+
+
+class _Structures(NamedTuple):
+    """What both terms compare, without the background."""
+
+    probs: Float[Tensor, "b k *s"]
+    truth: Float[Tensor, "b k *s"]
+    distance: Float[Tensor, "b k *s"]
+    """mm"""
+    known: Float[Tensor, "b c *s"]
+    """1 where there is a verdict; one channel for all classes unless masks overlap."""
+
+
+def _structures(output: Output, target: Target, *, overlapping: bool, term: str) -> _Structures:
+    both = pair(output, target, overlapping=overlapping, term=term)
+    distance = _distance(target, both, term=term)
+    first = 0 if overlapping else 1
+    probs = probabilities(both.logits, overlapping=overlapping)[:, first:]
+    member, known = memberships(both, overlapping=overlapping)
+    return _Structures(
+        probs=probs,
+        truth=member[:, first:].to(probs.dtype),
+        distance=distance[:, first:],
+        known=known.to(probs.dtype),
+    )
+
+
+def _mean(values: Float[Tensor, "b k *s"], known: Float[Tensor, "b c *s"]) -> Float[Tensor, ""]:
+    """Over the known voxels and all classes; 0 where no voxel has a verdict."""
+    return (values * known).sum() / known.expand_as(values).sum().clamp(min=1)
 
 
 def _distance(target: Target, both: Pair, *, term: str) -> Float[Tensor, "b k *s"]:

@@ -7,6 +7,7 @@ once. One with `needs_distance = True` asks the engine for `Target.distance`.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -106,10 +107,13 @@ def _precise(output: Output) -> Output:
     )
 
 
-def _no_autocast(output: Output) -> torch.autocast:
+def _no_autocast(output: Output) -> AbstractContextManager[object]:
     """Products in the terms stay in full precision on the output's device."""
     tensor = output.presence if output.logits is None else output.logits
-    return torch.autocast("cpu" if tensor is None else tensor.device.type, enabled=False)
+    device = "cpu" if tensor is None else tensor.device.type
+    # Tensors of shapes alone, on the device 'meta', know no precision to leave.
+    available = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if available else nullcontext()
 
 
 def _over_resolutions(term: Term, output: Output, target: Target) -> Tensor:

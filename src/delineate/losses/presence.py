@@ -17,7 +17,7 @@ from torch import Tensor
 from delineate.contracts import Output, Target
 from delineate.labels import IGNORE
 from delineate.losses.compare import full_precision, memberships, pair, probabilities
-from delineate.losses.sums import region_sums
+from delineate.losses.sums import RegionLoss, RegionSums
 
 __all__ = ["AbsenceSuppression", "Presence", "PresentDice"]
 
@@ -81,7 +81,7 @@ class AbsenceSuppression:
         return (mean * absent).sum() / absent.sum().clamp(min=1)
 
 
-class PresentDice:
+class PresentDice(RegionLoss):
     """1 - soft Dice, averaged over the structures that are present; 0 where none is.
 
     A structure that the mask of a patch does not show is left to AbsenceSuppression.
@@ -91,12 +91,10 @@ class PresentDice:
     """
 
     def __init__(self, *, overlapping: bool = False) -> None:
-        self.overlapping = overlapping
+        super().__init__(overlapping=overlapping, batch=False, background=False)
 
-    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
-        """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="PresentDice")
-        sums = region_sums(both, overlapping=self.overlapping, background=False, batch=False)
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
         present = sums.true > 0
         wrong = 1 - (2 * sums.common + _SMOOTH) / (sums.predicted + sums.true + _SMOOTH)
         return (wrong * present).sum() / present.sum().clamp(min=1)

@@ -14,14 +14,12 @@ the same for large and small structures.
 from jaxtyping import Float
 from torch import Tensor
 
-from delineate.contracts import Output, Target
-from delineate.losses.compare import pair
-from delineate.losses.sums import region_sums
+from delineate.losses.sums import RegionLoss, RegionSums
 
 __all__ = ["Dice", "GeneralisedDice"]
 
 
-class Dice:
+class Dice(RegionLoss):
     """1 - soft Dice, averaged over cases and classes; 0 for a perfect prediction.
 
     A class that is absent from a case has the Dice e / (sum p + e): 1 when nothing of it is
@@ -43,22 +41,16 @@ class Dice:
         background: bool = False,
         smooth: float = 1e-5,
     ) -> None:
-        self.overlapping = overlapping
-        self.batch = batch
-        self.background = background
+        super().__init__(overlapping=overlapping, batch=batch, background=background)
         self.smooth = smooth
 
-    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
-        """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="Dice")
-        sums = region_sums(
-            both, overlapping=self.overlapping, background=self.background, batch=self.batch
-        )
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
         dice = (2 * sums.common + self.smooth) / (sums.predicted + sums.true + self.smooth)
         return 1 - dice.mean()
 
 
-class GeneralisedDice:
+class GeneralisedDice(RegionLoss):
     """1 - generalised Dice, averaged over cases: each class counts by its volume to the power -2.
 
     A case without any class (overlapping masks, or all ignored) weighs all classes the same.
@@ -78,17 +70,11 @@ class GeneralisedDice:
         background: bool = True,
         smooth: float = 1e-5,
     ) -> None:
-        self.overlapping = overlapping
-        self.batch = batch
-        self.background = background
+        super().__init__(overlapping=overlapping, batch=batch, background=background)
         self.smooth = smooth
 
-    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
-        """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="GeneralisedDice")
-        sums = region_sums(
-            both, overlapping=self.overlapping, background=self.background, batch=self.batch
-        )
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
         weights = _rarity(sums.true)
         common = (weights * sums.common).sum(1)
         total = (weights * (sums.predicted + sums.true)).sum(1)

@@ -1,13 +1,15 @@
-"""The three sums over voxels that every loss of whole regions is made of."""
+"""The three sums over voxels that every loss of whole regions is made of, and what they share."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
-from delineate.losses.compare import Pair, memberships, probabilities
+from delineate.contracts import Output, Target
+from delineate.losses.compare import Pair, memberships, pair, probabilities
 
-__all__ = ["RegionSums", "region_sums"]
+__all__ = ["RegionLoss", "RegionSums", "region_sums"]
 
 
 class RegionSums(NamedTuple):
@@ -19,6 +21,34 @@ class RegionSums(NamedTuple):
     """Probability anywhere, sum p."""
     true: Float[Tensor, "n k"]
     """Voxels of the truth, sum g."""
+
+
+class RegionLoss(ABC):
+    """Abstract: a loss that is a function of the sums.
+
+    Args:
+        overlapping: sigmoid and multi-hot masks instead of softmax and ids.
+        batch: one row of sums for the whole batch instead of one per case.
+        background: count channel 0 too; without effect on overlapping masks, which have none.
+    """
+
+    def __init__(self, *, overlapping: bool, batch: bool, background: bool) -> None:
+        self.overlapping = overlapping
+        self.batch = batch
+        self.background = background
+
+    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
+        """The loss of one batch."""
+        both = pair(output, target, overlapping=self.overlapping, term=type(self).__name__)
+        return self.of(
+            region_sums(
+                both, overlapping=self.overlapping, background=self.background, batch=self.batch
+            )
+        )
+
+    @abstractmethod
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
 
 
 def region_sums(both: Pair, *, overlapping: bool, background: bool, batch: bool) -> RegionSums:

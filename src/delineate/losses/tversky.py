@@ -12,14 +12,12 @@ power is infinite at a perfect prediction when gamma < 1.
 from jaxtyping import Float
 from torch import Tensor
 
-from delineate.contracts import Output, Target
-from delineate.losses.compare import pair
-from delineate.losses.sums import RegionSums, region_sums
+from delineate.losses.sums import RegionLoss, RegionSums
 
 __all__ = ["FocalTversky", "Tversky"]
 
 
-class Tversky:
+class Tversky(RegionLoss):
     """1 - Tversky index, averaged over cases and classes; 0 for a perfect prediction.
 
     With both prices 0.5 it is Dice. A class that is absent from a case costs nothing when nothing
@@ -45,20 +43,14 @@ class Tversky:
         _check_prices("Tversky", alpha, beta)
         self.alpha = alpha
         self.beta = beta
-        self.overlapping = overlapping
-        self.batch = batch
-        self.background = background
+        super().__init__(overlapping=overlapping, batch=batch, background=background)
 
-    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
-        """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="Tversky")
-        sums = region_sums(
-            both, overlapping=self.overlapping, background=self.background, batch=self.batch
-        )
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
         return _shortfall(sums, self.alpha, self.beta).mean()
 
 
-class FocalTversky:
+class FocalTversky(RegionLoss):
     """(1 - Tversky index)^gamma, averaged over cases and classes; 0 for a perfect prediction.
 
     Args:
@@ -87,16 +79,10 @@ class FocalTversky:
         self.gamma = gamma
         self.alpha = alpha
         self.beta = beta
-        self.overlapping = overlapping
-        self.batch = batch
-        self.background = background
+        super().__init__(overlapping=overlapping, batch=batch, background=background)
 
-    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
-        """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="FocalTversky")
-        sums = region_sums(
-            both, overlapping=self.overlapping, background=self.background, batch=self.batch
-        )
+    def of(self, sums: RegionSums) -> Float[Tensor, ""]:
+        """The loss that these sums make."""
         shortfall = _shortfall(sums, self.alpha, self.beta)
         return ((shortfall + _SHIFT) ** self.gamma - _SHIFT**self.gamma).mean()
 

@@ -17,13 +17,12 @@ are not merged. MONAI's variant gates at the skip's own resolution, after the up
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from delineate.models.blocks import convolution, initialise, stack
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_up
+from delineate.models.blocks import convolution, initialise
+from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_down, way_up
 from delineate.models.norm import NormAct
 
 __all__ = ["AttentionUNet"]
@@ -65,10 +64,12 @@ class AttentionUNet(EncoderDecoder):
                 f"got {len(features)}. Fix: a larger patch, or UNet."
             )
         super().__init__(strides, checkpointing=checkpointing)
-        widths = (in_channels, *features)
-        self.encoder = nn.ModuleList(
-            stack(widths[i], widths[i + 1], kernels[i], strides[i], convolutions[i])
-            for i in range(len(features))
+        self.encoder = way_down(
+            in_channels,
+            features=features,
+            strides=strides,
+            kernels=kernels,
+            convolutions=convolutions,
         )
         self.gates = nn.ModuleList(
             Gate(features[i], features[i + 1], strides[i + 1]) for i in range(1, len(features) - 1)
@@ -87,7 +88,7 @@ class AttentionUNet(EncoderDecoder):
         """The coarse features, up-sampled, and the gated skip beside them."""
         if stage > 0:
             skip = self.gates[stage - 1](skip, coarse)
-        return torch.cat((self.up[stage](coarse), skip), dim=1)
+        return super().join(stage, coarse, skip)
 
 
 class Gate(nn.Module):

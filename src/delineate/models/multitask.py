@@ -58,10 +58,6 @@ class MultiTaskUNet(EncoderDecoder):
         self.decoder, self.heads = unet.decoder, unet.heads
         self.presence = nn.Linear(2 * features[-1], presence)
 
-    def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
-        """The coarse features, up-sampled, and the skip beside them."""
-        return torch.cat((self.up[stage](coarse), skip), dim=1)
-
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
         """Logits at the image's resolution, and logits of the whole image."""
         features = self.encode(image)

@@ -11,13 +11,12 @@ How we differ from nnU-Net: heads of the coarser resolutions exist only with dee
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.models.blocks import ConvBlock, convolution, initialise
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_up
+from delineate.models.encoder_decoder import EncoderDecoder, check_stages, deepened, way_up
 from delineate.models.norm import NormAct
 
 __all__ = ["ResidualUNet"]
@@ -49,8 +48,7 @@ class ResidualUNet(EncoderDecoder):
         deep_supervision: bool = False,
         checkpointing: bool = False,
     ) -> None:
-        if blocks is None:
-            blocks = [BLOCKS[min(i, len(BLOCKS) - 1)] for i in range(len(features))]
+        blocks = deepened(BLOCKS, len(features)) if blocks is None else blocks
         check_stages(
             "ResidualUNet", features=features, strides=strides, kernels=kernels, blocks=blocks
         )
@@ -77,10 +75,6 @@ class ResidualUNet(EncoderDecoder):
             deep_supervision=deep_supervision,
         )
         initialise(self)
-
-    def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
-        """The coarse features, up-sampled, and the skip beside them."""
-        return torch.cat((self.up[stage](coarse), skip), dim=1)
 
 
 class ResidualBlock(nn.Module):

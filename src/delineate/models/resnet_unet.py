@@ -12,11 +12,10 @@ instead of nearest neighbours, instance normalisation in the decoder, and the im
 from collections.abc import Sequence
 from math import sqrt
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from delineate.models.blocks import channels_last, convolution, initialise, stack, transposed
+from delineate.models.blocks import convolution, initialise, stack, transposed
 from delineate.models.encoder_decoder import EncoderDecoder, check_stages
 from delineate.models.resnet import MOMENTUM, Depth, ResNetEncoder
 
@@ -87,9 +86,7 @@ class ResNetUNet(EncoderDecoder):
 
     def encode(self, image: Float[Tensor, "b c *s"]) -> list[Tensor]:
         """The image, and the ResNet's features of every further stage, finest first."""
-        self._check_size(image)
-        # As in EncoderDecoder: the fast CPU kernels are those for channels innermost.
-        x = channels_last(image) if image.device.type == "cpu" else image
+        x = self._enter(image)
         features = [x]
         for stage in self.encoder.stages():
             x = self._run(stage, x)
@@ -97,7 +94,3 @@ class ResNetUNet(EncoderDecoder):
             features[len(self.decoder) :] = []
             features.append(x)
         return features
-
-    def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
-        """The coarse features, up-sampled, and the skip beside them."""
-        return torch.cat((self.up[stage](coarse), skip), dim=1)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.models.blocks import convolution, initialise
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages
+from delineate.models.encoder_decoder import EncoderDecoder, check_stages, deepened
 from delineate.models.norm import NormAct
 
 __all__ = ["SegResNet"]
@@ -51,8 +51,7 @@ class SegResNet(EncoderDecoder):
         deep_supervision: bool = False,
         checkpointing: bool = False,
     ) -> None:
-        if blocks is None:
-            blocks = [BLOCKS[min(i, len(BLOCKS) - 1)] for i in range(len(features))]
+        blocks = deepened(BLOCKS, len(features)) if blocks is None else blocks
         check_stages(
             "SegResNet", features=features, strides=strides, kernels=kernels, blocks=blocks
         )

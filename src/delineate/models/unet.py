@@ -10,11 +10,8 @@ How we differ from nnU-Net: heads of the coarser resolutions exist only with dee
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-
-from delineate.models.blocks import initialise, stack
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_up
+from delineate.models.blocks import initialise
+from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_down, way_up
 
 __all__ = ["UNet"]
 
@@ -46,10 +43,12 @@ class UNet(EncoderDecoder):
             "UNet", features=features, strides=strides, kernels=kernels, convolutions=convolutions
         )
         super().__init__(strides, checkpointing=checkpointing)
-        widths = (in_channels, *features)
-        self.encoder = nn.ModuleList(
-            stack(widths[i], widths[i + 1], kernels[i], strides[i], convolutions[i])
-            for i in range(len(features))
+        self.encoder = way_down(
+            in_channels,
+            features=features,
+            strides=strides,
+            kernels=kernels,
+            convolutions=convolutions,
         )
         self.up, self.decoder, self.heads = way_up(
             out_channels,
@@ -60,7 +59,3 @@ class UNet(EncoderDecoder):
             deep_supervision=deep_supervision,
         )
         initialise(self)
-
-    def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
-        """The coarse features, up-sampled, and the skip beside them."""
-        return torch.cat((self.up[stage](coarse), skip), dim=1)

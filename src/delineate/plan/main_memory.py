@@ -1,11 +1,12 @@
-"""How much main memory this machine, or the control group we run in, has and has left."""
+"""How much main memory this machine, or the control group we run in, has, and what we hold."""
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MainMemory", "count_memory_kills", "measure_memory"]
+__all__ = ["MainMemory", "count_memory_kills", "measure_memory", "measure_peak"]
 
 _GROUPS = Path("/sys/fs/cgroup")
 
@@ -42,11 +43,28 @@ def measure_memory() -> MainMemory | None:
 
 
 def count_memory_kills() -> int:
-    """How often the kernel has killed a process for memory, here and in our control groups."""
+    """A count that grows whenever the kernel kills a process of this machine for memory.
+
+    A kill in a control group of ours counts there as well, for where the machine's are not shown.
+    """
     files = [Path("/proc/vmstat")]
     for folder in _groups():
         files += [folder / "memory.events", folder / "memory.oom_control"]
     return sum(_numbers(file).get("oom_kill", 0) for file in files)
+
+
+def measure_peak() -> float | None:
+    """The most GB that this process has held so far; None where the system does not say."""
+    peak = _numbers(Path("/proc/self/status")).get("VmHWM:")
+    if peak is not None:
+        return peak * 1024 / 1e9
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    # Kilobytes, but bytes on macOS. On Linux it begins with what the parent process has held.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _groups() -> Iterator[Path]:
@@ -69,7 +87,7 @@ def _number(folder: Path, *names: str) -> int | None:
     for name in names:
         try:
             text = (folder / name).read_text().strip()
-        except OSError:
+        except OSError:  # the other version of their layout has another name for it
             continue
         return int(text) if text.isdigit() else None
     return None

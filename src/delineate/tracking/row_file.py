@@ -1,22 +1,47 @@
 """A text file of rows that a resumed training goes on with, without a row twice."""
 
 import os
+from abc import abstractmethod
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
 
 __all__ = ["RowFile"]
 
 
-class RowFile:
-    """Lines, each on its way to the disk at once.
+class RowFile(Logger):
+    """A file of the run folder with a line for each row of figures, on its way to the disk at once.
 
     The first line makes the file anew, unless a state to go on from was loaded before it.
     """
 
     def __init__(self, path: Path, heading: str = "") -> None:
+        super().__init__()
         self.path = path
         self.heading = heading
         self._begun = False
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return self.path.parent.name
+
+    @property
+    def version(self) -> str:
+        """Always empty: a run is one folder."""
+        return ""
+
+    @abstractmethod
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row."""
+
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
+        """Nothing to add: config.yaml and plan.json lie beside the file."""
 
     def append(self, line: str) -> None:
         """Add a line, which brings its own end."""

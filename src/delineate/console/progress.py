@@ -1,0 +1,64 @@
+"""Progress bars on stderr, and above them what a run notes."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+__all__ = ["showing_progress"]
+
+errors = Console(stderr=True, highlight=False)
+
+T = TypeVar("T")
+
+
+class Bars:
+    """Progress bars of one command: one for each thing that takes long."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._training: TaskID | None = None
+
+    def track(self, items: Iterable[T], total: int, description: str) -> Iterator[T]:
+        """Hand the items on, and count them."""
+        yield from self._bars.track(items, total=total, description=description)
+
+    def training(self, progress: float, text: str) -> None:
+        """Show how far a training has come."""
+        if self._training is None:
+            self._training = self._bars.add_task("training", total=1.0)
+        self._bars.update(self._training, completed=progress, description=f"training, {text}")
+
+
+@contextmanager
+def showing_progress() -> Iterator[Bars]:
+    """Progress bars while the block runs, gone when it ends; what a run notes stays above them.
+
+    Where stderr is no terminal there are no bars, only the notes.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    shown = errors.is_terminal
+    notes, log = _Notes(), logging.getLogger("delineate")
+    log.setLevel(logging.INFO)
+    log.addHandler(notes)
+    try:
+        with Progress(*columns, console=errors, transient=True, disable=not shown) as bars:
+            yield Bars(bars)
+    finally:
+        log.removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """Lines of a run's log on stderr; an error is reported where it ends the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            errors.print(record.getMessage(), markup=False, soft_wrap=True, style="dim")
