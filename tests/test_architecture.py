@@ -15,7 +15,7 @@ import delineate
 SOURCE = Path(delineate.__file__).parent
 FLOORS = (
     "errors contracts",
-    "labels",
+    "labels folder_lock",
     "config io augment models losses",
     "metrics",
     "datasets",
@@ -25,10 +25,11 @@ FLOORS = (
     "report tracking",
     "engine",
     "assemble run_folder",
+    "package",
     "groundwork",
     "training",
     "run profiling",
-    "demonstration crossval stages cluster",
+    "demonstration crossval stages cluster export serve",
     "systems",
     "console",
     "commands",

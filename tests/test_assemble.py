@@ -28,7 +28,9 @@ PLANS = {
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", ["UNet", "AttentionUNet", "ResidualUNet", "SegResNet"])
+@pytest.mark.parametrize(
+    "name", ["UNet", "LightUNet", "AttentionUNet", "ResidualUNet", "SegResNet"]
+)
 def test_a_bare_name_and_a_plan_make_a_network(name, dims):
     plan = Plan(
         channels=("T1", "T2"),

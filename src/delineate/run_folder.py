@@ -12,6 +12,7 @@ from typing import Any
 
 from delineate.config import Config, dump_config, load_config
 from delineate.errors import ConfigError, DataError
+from delineate.folder_lock import LOCK, alone_in
 from delineate.io import atomic_path
 
 __all__ = ["RunFolder"]
@@ -95,19 +96,21 @@ class RunFolder:
             restart: Remove what an unfinished run left there.
         """
         run = cls(config.run_dir)
-        if run.finished:
-            raise ConfigError(
-                f"{run.path}: this run is finished (see {run.page}). Fix: choose another run_dir."
-            )
-        if run.unfinished and not restart:
-            run.refuse_another(config)
-        else:
-            run._clear()
-        run.validation.mkdir(parents=True, exist_ok=True)
-        with atomic_path(run.config) as part:
-            part.write_text(dump_config(config), encoding="utf-8")
-        with run._logging("a" if run.unfinished else "w"):
-            yield run
+        with alone_in(run.path):
+            if run.finished:
+                raise ConfigError(
+                    f"{run.path}: this run is finished (see {run.page}). "
+                    "Fix: choose another run_dir."
+                )
+            if run.unfinished and not restart:
+                run.refuse_another(config)
+            else:
+                run._clear()
+            run.validation.mkdir(parents=True, exist_ok=True)
+            with atomic_path(run.config) as part:
+                part.write_text(dump_config(config), encoding="utf-8")
+            with run._logging("a" if run.unfinished else "w"):
+                yield run
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -160,7 +163,7 @@ class RunFolder:
         """Remove what a run writes; a folder that holds anything else is not touched."""
         if not self.path.exists():
             return
-        if any(self.path.iterdir()) and not self.config.is_file():
+        if set(self.path.iterdir()) - {self.path / LOCK} and not self.config.is_file():
             raise ConfigError(
                 f"{self.path}: the folder is not empty and no run of ours. "
                 "Fix: choose another run_dir."

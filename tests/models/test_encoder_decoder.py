@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from delineate.models import AttentionUNet, ResidualUNet, SegResNet, UNet
+from delineate.models import AttentionUNet, LightUNet, ResidualUNet, SegResNet, UNet
 
 NETWORKS = {
     UNet: {"convolutions": (2, 2, 2)},
     AttentionUNet: {"convolutions": (2, 2, 2)},
+    LightUNet: {"convolutions": (2, 2, 2)},
     ResidualUNet: {"blocks": (1, 2, 2)},
     SegResNet: {"blocks": (1, 2, 2)},
 }

@@ -2,6 +2,7 @@
 
 from delineate.models.attention_unet import AttentionUNet
 from delineate.models.foreign import as_output
+from delineate.models.light_unet import LightUNet
 from delineate.models.mednext import MedNeXt
 from delineate.models.multitask import MultiTaskUNet
 from delineate.models.residual_unet import ResidualUNet
@@ -12,6 +13,7 @@ from delineate.models.unet import UNet
 
 __all__ = [
     "AttentionUNet",
+    "LightUNet",
     "MedNeXt",
     "MultiTaskUNet",
     "ResNet",

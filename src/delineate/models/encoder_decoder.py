@@ -122,14 +122,21 @@ def way_up(
     kernels: Sequence[Sequence[int]],
     convolutions: Sequence[int],
     deep_supervision: bool,
+    added: bool = False,
 ) -> tuple[nn.ModuleList, nn.ModuleList, nn.ModuleList]:
-    """The up-samplings, stacks and heads of a U-Net's decoder, which has one stage less."""
+    """The up-samplings, stacks and heads of a U-Net's decoder, which has one stage less.
+
+    Args:
+        added: `join` adds a skip to the coarser features, and does not put it beside them.
+    """
     ones = (1,) * len(strides[0])
     stages = range(len(features) - 1)
+    wide = 1 if added else 2
     return (
         nn.ModuleList(transposed(features[i + 1], features[i], strides[i + 1]) for i in stages),
         nn.ModuleList(
-            stack(2 * features[i], features[i], kernels[i], ones, convolutions[i]) for i in stages
+            stack(wide * features[i], features[i], kernels[i], ones, convolutions[i])
+            for i in stages
         ),
         nn.ModuleList(
             convolution(features[i], out_channels, ones, ones)
