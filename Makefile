@@ -28,7 +28,9 @@ docs: $(BIN)/.dev
 
 # The tests that compare with other packages, in the environment of the benchmarks.
 peers: .bench/.dev
-	.bench/bin/python -m pytest tests/augment/test_foreign_transforms.py tests/models tests/engine/test_transfer.py
+	.bench/bin/python -m pytest tests/augment/test_foreign_transforms.py tests/models \
+		tests/engine/test_transfer.py tests/metrics/test_surface_peers.py \
+		tests/export/test_onnx_file.py tests/export/test_bundle.py
 
 # DATA=a Decathlon folder takes real scans instead of drawn ones.
 bench: .bench/.ready
@@ -55,5 +57,5 @@ $(BIN)/.dev: $(BIN)/.run
 	touch $@
 
 .bench/.dev: .bench/.ready
-	$(BENCH_PIP) --editable ".[dev,albumentations]"
+	$(BENCH_PIP) --editable ".[dev,albumentations,monai,onnx]"
 	touch $@

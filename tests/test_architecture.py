@@ -27,7 +27,7 @@ FLOORS = (
     "assemble run_folder",
     "package",
     "groundwork",
-    "training",
+    "training predicting",
     "run profiling",
     "demonstration crossval stages cluster export serve",
     "systems",

@@ -13,7 +13,7 @@ import torch
 from delineate.metrics import Row, Table, compare
 
 BENCH = Path(__file__).parents[1] / "bench"
-SCRIPTS = ("augment", "crossval", "data_path", "figure", "machine", "results", "surface", "sides")
+SCRIPTS = ("augment", "crossval", "data_path", "figure", "machine", "results", "metrics", "sides")
 
 
 @pytest.fixture
@@ -232,3 +232,17 @@ def test_a_cross_validation_is_summed_up_beside_the_other_scores(bench, tmp_path
     assert said[1] == f"against the other, case by case: {compare(table, against)}"
     assert "difference +0.0500" in said[1]
     assert crossval.summary(table, None).count("\n") == 0
+
+
+@pytest.mark.skipif(find_spec("monai") is not None, reason="the peers are installed here")
+def test_our_figures_are_taken_and_absent_peers_are_named(bench, monkeypatch, capsys):
+    called(bench, monkeypatch, "metrics", "--size", "20", "24", "16", "--runs", "1")
+    said = list(bench("figure").heard(capsys.readouterr().out.splitlines()))
+    assert [line.split()[1] for line in said] == ["surface_distance", "monai"]
+
+
+def test_every_class_of_the_drawn_masks_is_measured(bench):
+    module = bench("metrics")
+    truth = module.blobs((20, 24, 16))
+    for surface in ("voxels", "elements"):
+        assert len(module.ours(surface)(truth, truth)) == module.CLASSES

@@ -12,7 +12,7 @@ from delineate.console import progress
 from delineate.datasets import Examination
 from delineate.datasets.findings import Facts, finding
 from delineate.labels import Labels
-from delineate.metrics.table import Row, Table
+from delineate.metrics import Presence, Row, Table
 from delineate.plan import Network, Normalisation, Plan
 
 LONG = "sub-r001s001_ses-1_space-MNI152NLin2009aSym_desc-defaced_T1w"
@@ -142,6 +142,27 @@ def test_scores_fit_a_terminal(terminal: StringIO):
     lines = terminal.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[-1] == "Mean Dice 0.5000 over 2 cases (95 % interval 0.5000 to 0.5000)"
+
+
+def test_of_many_classes_the_figures_that_rank_are_shown(terminal: StringIO):
+    values = {"dice": 0.5, "iou": 0.4, "hd95_mm": 3.0, "volume_ml": 7.0}
+    rows = [Row(case="a", label=f"class {i}", values=values) for i in range(6)]
+    console.show_scores(Table(tuple(rows)))
+    heads, *lines = terminal.getvalue().splitlines()
+    assert heads.split() == ["class", "dice", "hd95_mm"]
+    assert len(lines) == 8
+
+
+def test_presence_is_told_by_class(terminal: StringIO):
+    found = {
+        "lesion": Presence(
+            cases=4, present=3, accuracy=0.75, sensitivity=1.0, specificity=0.0, auc=0.5
+        )
+    }
+    console.show_presence(found)
+    heads, line = terminal.getvalue().split("\n", 1)[1].splitlines()
+    assert heads.split()[-4:] == ["accuracy", "sensitivity", "specificity", "AUC"]
+    assert line.split() == ["lesion", "4", "3", "0.7500", "1.0000", "0.0000", "0.5000"]
 
 
 def test_bars_are_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]):

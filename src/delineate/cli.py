@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from delineate import __version__
-from delineate.commands import data, models, recipes, results
+from delineate.commands import data, models, picture, recipes, results, serving, ship
 from delineate.engine.interrupt import Interrupted
 from delineate.errors import DelineateError
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (data, models, results, recipes):
+for part in (data, models, results, picture, ship, serving, recipes):
     app.add_typer(part.app)
 
 

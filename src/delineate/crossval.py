@@ -3,7 +3,9 @@
 from delineate.config import Config
 from delineate.errors import ConfigError
 from delineate.groundwork import Bars
+from delineate.inference import choose_postprocessing, write_postprocessing
 from delineate.metrics import Table, read_table, write_table
+from delineate.plan import read_plan
 from delineate.run import train
 from delineate.run_folder import RunFolder
 
@@ -13,11 +15,16 @@ __all__ = ["cross_validate"]
 def cross_validate(config: Config, *, bars: Bars) -> Table:
     """Train every fold in `run_dir/fold_<i>` and pool their scores in `run_dir/table.csv`.
 
-    Finished folds are kept, so the same command goes on where it was stopped; a fold of another
-    configuration is a ConfigError.
+    Beside it lies the post-processing that helps on all cases together. Finished folds are kept,
+    so the same command goes on where it was stopped; a fold of another configuration is a
+    ConfigError.
     """
-    pooled = Table(tuple(row for fold in _folds(config) for row in _one(fold, bars=bars).rows))
+    runs = [_one(fold, bars=bars) for fold in _folds(config)]
+    pooled = Table(tuple(row for run in runs for row in read_table(run.table).rows))
     write_table(pooled, config.run_dir / "table.csv")
+    pairs = [pair for run in runs for pair in run.pairs()]
+    steps, reasons = choose_postprocessing(pairs, read_plan(runs[0].plan).labels)
+    write_postprocessing(RunFolder(config.run_dir).steps, steps, reasons)
     return pooled
 
 
@@ -36,10 +43,10 @@ def _held_out(config: Config, fold: int) -> Config:
     return config.model_copy(update={"data": data, "run_dir": config.run_dir / f"fold_{fold}"})
 
 
-def _one(config: Config, *, bars: Bars) -> Table:
+def _one(config: Config, *, bars: Bars) -> RunFolder:
     run = RunFolder(config.run_dir)
     if run.finished:
         run.refuse_another(config)
     else:
         train(config, bars=bars)
-    return read_table(run.table)
+    return run

@@ -1,28 +1,43 @@
 """The path of the data in one screen: read, check, plan, prepare, train, evaluate, report."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 
-from torch import nn
-
 from delineate.assemble import assemble_network, assemble_trackers
-from delineate.config import Config, check_parts, load_config
-from delineate.data import prepare
+from delineate.config import Config, check_parts
+from delineate.data import prepare, read_case
 from delineate.datasets import Dataset, Split, read_dataset
 from delineate.engine.hardware import choose_device
-from delineate.engine.weights import load_weights
-from delineate.errors import ConfigError, DataError
+from delineate.errors import DataError
 from delineate.groundwork import Bars, cache_folder, plan_for, read, refuse_faults, split_for
-from delineate.inference import Failure, find_scans, predict_cases
+from delineate.inference import (
+    Domain,
+    Model,
+    choose_postprocessing,
+    predict_cases,
+    take_domain,
+    write_postprocessing,
+)
 from delineate.io import is_image
 from delineate.labels import Labels
-from delineate.metrics import Table, evaluate_folders, write_table
+from delineate.metrics import (
+    Measures,
+    Table,
+    evaluate_folders,
+    evaluate_probabilities,
+    join_tables,
+    write_table,
+)
+from delineate.package import mirrored_axes
 from delineate.plan import Plan, read_plan, take_fingerprint, write_plan
-from delineate.report import write_report
+from delineate.report import hash_cases, write_report
 from delineate.run_folder import RunFolder
 
-__all__ = ["Result", "evaluate", "predict", "train"]
+__all__ = ["Result", "evaluate", "train"]
+
+MOST_LOOKED_AT = 50
+"""Training scans, evenly chosen, whose intensities stand for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,63 +72,80 @@ def train(config: Config, *, bars: Bars, restart: bool = False) -> Result:
         cases = split.training + split.validation
         cache = prepare(cases, plan, cache_folder(config), progress=bars.track)
         run.say(f"{len(split.training)} cases to train on, {len(split.validation)} held out")
+        domain = _domain(split, plan, run=run, bars=bars)
         network = assemble_network(config, plan)
         teach(network, config, plan, cache, split, run=run, trackers=trackers, bars=bars)
-        table = judge(network, config, plan, split, run=run, bars=bars)
+        model = Model(
+            networks=(network,),
+            plan=plan,
+            overlap=config.predict.overlap,
+            flips=mirrored_axes(config, plan) if config.predict.flips else (),
+            domain=domain,
+        )
+        table = judge(model, config, split, run=run, bars=bars)
         page = write_report(run.path)
         run.drop_states()
         run.say(f"mean Dice {table.mean('dice'):.4f} on {len(split.validation)} held-out cases")
     return Result(page=page, dice=table.mean("dice"), cases=len(split.validation))
 
 
-def predict(
-    folder: Path, scans: Sequence[Path], out: Path, *, flips: bool, device: str, bars: Bars
-) -> tuple[Failure, ...]:
-    """Write the mask of every scan with the best weights of a run; failures are returned."""
-    run = RunFolder.open(folder)
-    config, plan = load_config(run.config), read_plan(run.plan)
-    network = assemble_network(config, plan)
-    load_weights(network, run.weights)
-    return predict_cases(
-        network,
-        plan,
-        find_scans(scans, len(plan.channels)),
-        out,
-        overlap=config.predict.overlap,
-        flips=_asked(config, plan) if flips else _flips(config, plan),
-        device=choose_device(device),
-        progress=bars.track,
-    )
+def evaluate(
+    prediction: Path,
+    truth: Path,
+    out: Path,
+    *,
+    measures: Measures,
+    probabilities: Path | None = None,
+    bars: Bars,
+) -> Table:
+    """Compare a folder of masks with the truth, a folder of masks or a whole data set.
 
-
-def evaluate(prediction: Path, truth: Path, out: Path, *, bars: Bars) -> Table:
-    """Compare a folder of masks with the truth, a folder of masks or a whole data set."""
+    Args:
+        probabilities: A folder of theirs, whose calibration is measured too.
+    """
     masks, labels = _truth(truth)
-    table = evaluate_folders(prediction, masks, labels=labels, progress=bars.track)
+    table = evaluate_folders(
+        prediction, masks, labels=labels, measures=measures, progress=bars.track
+    )
+    if probabilities is not None:
+        if labels is None:
+            raise DataError(
+                f"{truth}: masks alone do not say which class a channel is. "
+                "Fix: give the data set as the truth."
+            )
+        calibration = evaluate_probabilities(probabilities, masks, labels, progress=bars.track)
+        table = join_tables(table, calibration)
     write_table(table, out)
     return table
 
 
-def judge(
-    network: nn.Module, config: Config, plan: Plan, split: Split, *, run: RunFolder, bars: Bars
-) -> Table:
+def judge(model: Model, config: Config, split: Split, *, run: RunFolder, bars: Bars) -> Table:
     """Predict the held-out cases on their own grids and score them there."""
+    scans = [(case.id, case.images) for case in split.validation]
     failures = predict_cases(
-        network,
-        plan,
-        [(case.id, case.images) for case in split.validation],
+        model,
+        bars.track(scans, len(scans), "predicting"),
         run.validation,
-        overlap=config.predict.overlap,
-        flips=_flips(config, plan),
         device=choose_device(config.train.device),
-        progress=bars.track,
     )
     if failures:
         raise DataError("\n".join(str(failure) for failure in failures))
     truth = {case.id: case.label for case in split.validation if case.label is not None}
-    table = evaluate_folders(run.validation, truth, labels=plan.labels, progress=bars.track)
+    table = evaluate_folders(run.validation, truth, labels=model.labels, progress=bars.track)
     write_table(table, run.table)
+    write_postprocessing(run.steps, *choose_postprocessing(run.pairs(), model.labels))
     return table
+
+
+def _domain(split: Split, plan: Plan, *, run: RunFolder, bars: Bars) -> Domain:
+    """What the training scans look like, for warnings of scans unlike them; noted in the run."""
+    if run.domain.is_file():
+        return Domain.from_json(run.read_json(run.domain.name))
+    some = split.training[:: ceil(len(split.training) / MOST_LOOKED_AT)]
+    scans = (read_case(case) for case in bars.track(some, len(some), "looking at scans"))
+    domain = take_domain(scans, plan)
+    run.write_json(run.domain.name, domain.to_json())
+    return domain
 
 
 def _decide(config: Config, dataset: Dataset, *, run: RunFolder, bars: Bars) -> tuple[Plan, Split]:
@@ -125,6 +157,8 @@ def _decide(config: Config, dataset: Dataset, *, run: RunFolder, bars: Bars) -> 
     write_plan(plan, run.plan)
     split = split_for(config, dataset, fingerprint)
     run.write_json("cases.json", asdict(split))
+    chosen = split.training + split.validation
+    run.write_json("hashes.json", hash_cases(chosen, progress=bars.track))
     return plan, split
 
 
@@ -154,31 +188,3 @@ def _truth(path: Path) -> tuple[Path | dict[str, str], Labels | None]:
         return path, None
     masks = {case.id: case.label for case in dataset.cases if case.label is not None}
     return (masks, dataset.labels) if masks else (path, None)
-
-
-def _flips(config: Config, plan: Plan) -> tuple[int, ...]:
-    """The axes to average over, if the config wants it."""
-    return _mirrored(config, plan) if config.predict.flips else ()
-
-
-def _asked(config: Config, plan: Plan) -> tuple[int, ...]:
-    """The axes to average over where a person insists on it."""
-    axes = _mirrored(config, plan)
-    if not axes:
-        raise ConfigError(
-            "--flips: this network was not trained on mirror images, so averaging over them "
-            "would make its masks worse. Fix: train with `name: Flip` in augment or use none."
-        )
-    return axes
-
-
-def _mirrored(config: Config, plan: Plan) -> tuple[int, ...]:
-    """The axes that training mirrored: a network that saw no mirror images is worse on them."""
-    trained = [part.arguments.get("axes") for part in config.augment if part.name == "Flip"]
-    if not trained:
-        return ()
-    if trained[0] is None:
-        return plan.seen_axes
-    if trained[0] == "left_right":
-        return tuple(axis for axis in plan.seen_axes if axis == plan.left_right)
-    return tuple(plan.seen_axes[axis] for axis in trained[0])

@@ -13,7 +13,7 @@ from typing import Any
 from delineate.config import Config, dump_config, load_config
 from delineate.errors import ConfigError, DataError
 from delineate.folder_lock import LOCK, alone_in
-from delineate.io import atomic_path
+from delineate.io import atomic_path, is_image, stem
 
 __all__ = ["RunFolder"]
 
@@ -76,6 +76,16 @@ class RunFolder:
     def table(self) -> Path:
         """The scores of the held-out cases."""
         return self.validation / "table.csv"
+
+    @property
+    def domain(self) -> Path:
+        """What the training scans look like."""
+        return self.path / "domain.json"
+
+    @property
+    def steps(self) -> Path:
+        """The post-processing that helps on the held-out cases, with the reasons."""
+        return self.path / "postprocessing.json"
 
     @property
     def page(self) -> Path:
@@ -150,6 +160,12 @@ class RunFolder:
         """What was saved under a name."""
         return json.loads((self.path / name).read_text(encoding="utf-8"))
 
+    def pairs(self) -> list[tuple[Path, str]]:
+        """The predicted and the true mask of every held-out case that has a truth."""
+        truth = {case["id"]: case["label"] for case in self.read_json("cases.json")["validation"]}
+        masks = {stem(path): path for path in self.validation.iterdir() if is_image(path)}
+        return [(masks[case], label) for case, label in truth.items() if label is not None]
+
     def say(self, text: str) -> None:
         """A line of the run's log."""
         logging.getLogger("delineate").info(text)
@@ -170,7 +186,7 @@ class RunFolder:
             )
         for folder in (self.states, self.validation, self.panels):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics, self.lines):
+        for file in (self.metrics, self.lines, self.domain, self.steps):
             file.unlink(missing_ok=True)
 
     @contextmanager

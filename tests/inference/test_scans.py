@@ -67,10 +67,37 @@ def test_a_wrong_number_of_channels_names_the_scan(tmp_path):
         find_scans([folder], 3)
 
 
-def test_two_files_of_one_name_are_refused(tmp_path):
+def test_a_folder_stands_for_the_images_below_it_too(tmp_path):
+    touch(tmp_path, "a.nii")
+    touch(tmp_path / "site" / "patient", "T1.nii.gz")
+    touch(tmp_path / ".hidden", "b.nii")
+    scans = find_scans([tmp_path], 1)
+    assert names(scans) == [("a", ("a.nii",)), ("site/patient/T1", ("T1.nii.gz",))]
+
+
+def test_the_channels_of_a_scan_lie_in_one_folder(tmp_path):
+    for site in "xy":
+        touch(tmp_path / site, "a_0000.nii", "a_0001.nii")
+    assert [case for case, _ in find_scans([tmp_path], 2)] == ["x/a", "y/a"]
+
+
+def test_scans_of_one_name_from_two_inputs_are_told_apart_by_their_folders(tmp_path):
     folders = [touch(tmp_path / side, "a.nii") for side in ("left", "right")]
-    with pytest.raises(DataError, match=r"a: .*left.a\.nii and .*right.a\.nii would be the same"):
-        find_scans(folders, 1)
+    assert [case for case, _ in find_scans(folders, 1)] == ["left/a", "right/a"]
+    files = [folder / "a.nii" for folder in folders]
+    assert [case for case, _ in find_scans(files, 1)] == ["left/a", "right/a"]
+
+
+def test_two_files_of_one_name_in_one_folder_are_refused(tmp_path):
+    folder = touch(tmp_path, "a.nii", "a.nii.gz")
+    with pytest.raises(DataError, match=r"a: .*a\.nii and .*a\.nii\.gz would be the same scan"):
+        find_scans([folder], 1)
+
+
+def test_masks_of_an_earlier_prediction_are_no_scans(tmp_path):
+    touch(tmp_path, "a.nii")
+    touch(tmp_path / "masks", "a.nii.gz", "prediction.json")
+    assert names(find_scans([tmp_path], 1)) == [("a", ("a.nii",))]
 
 
 def test_a_dicom_folder_is_one_scan(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from delineate.errors import DataError
 from delineate.labels import Labels
-from delineate.metrics import evaluate_folders
+from delineate.metrics import Measures, evaluate_folders
 
 RNG = np.random.default_rng(3)
 
@@ -25,11 +25,12 @@ def folders(tmp_path):
 
 
 def test_equal_folders_score_one_for_every_id_that_occurs(folders):
-    table = evaluate_folders(*folders, tolerance_mm=1.0)
+    table = evaluate_folders(*folders, measures=Measures(tolerance_mm=1.0))
     assert table.cases == ("case_1", "case_2")
     assert table.labels == ("1", "2")
     assert table.mean("dice") == 1
     assert table.mean("hd95_mm") == 0
+    assert table.mean("surface_dice_1mm") == 1
 
 
 def test_a_mask_stored_in_other_axes_is_compared_in_place(folders):

@@ -25,6 +25,7 @@ def test_every_figure_equals_the_set_formula():
         assert found[name]["sensitivity"] == pytest.approx(both / t.sum())
         assert found[name]["precision"] == pytest.approx(both / p.sum())
         assert found[name]["specificity"] == pytest.approx((~p & ~t).sum() / (~t).sum())
+        assert found[name]["accuracy"] == pytest.approx((p == t).mean())
         assert found[name]["volume_ml"] == pytest.approx(p.sum() * 1.5 / 1000)
         assert found[name]["true_volume_ml"] == pytest.approx(t.sum() * 1.5 / 1000)
 
@@ -94,6 +95,15 @@ def test_the_confusion_of_hundreds_of_classes_is_counted_in_one_table():
     matrix = confusion(prediction.astype(np.int16), truth.astype(np.int16), channels=300)
     assert matrix.sum() == truth.size
     assert matrix[5, 9] == np.count_nonzero((truth == 5) & (prediction == 9))
+
+
+def test_runs_are_counted_across_the_pieces_that_a_scan_is_cut_in():
+    truth = np.repeat(np.arange(5, dtype=np.int8), 200_000)
+    prediction = np.roll(truth, 70_000)
+    matrix = confusion(prediction, truth, channels=5)
+    assert matrix.sum() == truth.size
+    np.testing.assert_array_equal(matrix.diagonal(), 130_000)
+    assert matrix[3, 2] == 70_000
 
 
 def test_a_leading_axis_of_one_is_accepted_as_files_give_it():

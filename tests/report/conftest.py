@@ -67,12 +67,10 @@ def write_curves(path: Path, steps: int = 60) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def finished(tmp_path):
-    """Three held-out cases, scored; the middle one of case_1 is the best."""
-    run, data = tmp_path / "runs" / "my <run>", tmp_path / "data"
+def make_run(run: Path, data: Path, radii: dict[str, float], steps: int = 60) -> Path:
+    """A run whose predictions of balls of 8 mm have other radii."""
     held_out, rows = [], []
-    for case, radius in (("case_1", 8.0), ("case_2", 7.0), ("case_3", 5.0)):
+    for case, radius in radii.items():
         truth, found = phantom(8.0), phantom(radius)
         noise = np.random.default_rng(1).normal(size=SHAPE)
         image = save(
@@ -84,10 +82,26 @@ def finished(tmp_path):
         rows += score_masks(found, truth, LABELS, SPACING, case=case)
     write_table(Table(tuple(rows)), run / "validation" / "table.csv")
     write_plan(make_plan(), run / "plan.json")
-    write_curves(run / "metrics.csv")
+    write_curves(run / "metrics.csv", steps)
     (run / "config.yaml").write_text("data: {root: '<b>here</b>'}\n")
     cases = {"training": [{"id": "t", "images": [], "label": None}], "validation": held_out}
     (run / "cases.json").write_text(json.dumps(cases))
     environment = {"device": "CPU (AVX2)", "packages": {"torch": "2.13.0"}}
     (run / "environment.json").write_text(json.dumps(environment))
     return run
+
+
+RADII = {"case_1": 8.0, "case_2": 7.0, "case_3": 5.0}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Three held-out cases, scored; the first is the best."""
+    return make_run(tmp_path / "runs" / "my <run>", tmp_path / "data", RADII)
+
+
+@pytest.fixture
+def rival(tmp_path, finished):
+    """Another run on the same cases, better on the last one only."""
+    radii = {"case_1": 7.5, "case_2": 6.5, "case_3": 7.5}
+    return make_run(tmp_path / "runs" / "rival & co", tmp_path / "data", radii, steps=40)

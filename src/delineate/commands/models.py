@@ -11,6 +11,8 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
+Combining = Literal["probabilities", "logits", "vote", "staple"]
+
 
 @app.command()
 def train(
@@ -79,23 +81,64 @@ def crossval(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished training.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="A training, a cross-validation, a package or a cascade.yaml."),
+    ],
     scans: Annotated[list[Path], typer.Argument(help="Folders or files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the masks go.")],
-    flips: Annotated[
-        bool, typer.Option(help="Average over mirrored copies: slower, steadier.")
+    suffix: Annotated[
+        str | None, typer.Option(help="Format of the masks, such as .nrrd, .h5, .png or .dcm.")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write those of every class too.")
     ] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Write how unsure the model is, voxel by voxel.")
+    ] = False,
+    flips: Annotated[
+        bool | None,
+        typer.Option("--flips/--no-flips", help="Average over mirrored copies: slower, steadier."),
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(min=0, max=0.95, help="Of neighbouring windows.")
+    ] = None,
+    combine: Annotated[
+        Combining | None, typer.Option(help="How several networks become one mask.")
+    ] = None,
+    post: Annotated[
+        bool, typer.Option("--post/--no-post", help="Post-processing that was found to help.")
+    ] = True,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0.1, help="The most that the process may hold.")
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
     ] = "auto",
+    trust: Annotated[
+        list[str] | None,
+        typer.Option("--trust", help="A package whose own networks may be run, such as my_lab."),
+    ] = None,
 ) -> None:
-    """Write one mask per scan, on the scan's own grid."""
+    """Write one mask per scan, on the scan's own grid; a rerun does what is missing."""
     from delineate.console import showing_progress
-    from delineate.run import predict as run_prediction
+    from delineate.inference import Outputs
+    from delineate.predicting import Wishes
+    from delineate.predicting import predict as run_prediction
 
+    wishes = Wishes(
+        flips=flips,
+        overlap=overlap,
+        combine=combine,
+        post=post,
+        memory_gb=memory_gb,
+        device=device,
+        trust=tuple(trust or ()),
+        outputs=Outputs(suffix=suffix, probabilities=probabilities, uncertainty=uncertainty),
+    )
     with showing_progress() as bars:
-        failures = run_prediction(run, scans, out, flips=flips, device=device, bars=bars)
+        failures = run_prediction(model, scans, out, wishes=wishes, bars=bars)
     for failure in failures:
         typer.secho(str(failure), err=True)
     typer.echo(f"Masks: {out}")

@@ -1,9 +1,11 @@
 """What models and masks are worth."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from delineate.errors import ConfigError
 
 __all__ = ["app"]
 
@@ -15,33 +17,117 @@ def evaluate(
     prediction: Annotated[Path, typer.Argument(help="A folder of predicted masks.")],
     truth: Annotated[Path, typer.Argument(help="A folder of true masks, or a data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The table.")] = Path("table.csv"),
+    metrics: Annotated[
+        str,
+        typer.Option(help="Of overlap, volume, surface, lesions, presence, hierarchy; or all."),
+    ] = "overlap,volume,surface",
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(help="mm of surface Dice and boundary F1, or CLASS=MM, once per class."),
+    ] = None,
+    surface: Annotated[
+        Literal["voxels", "elements"], typer.Option(help="MONAI's surface, or surface-distance's.")
+    ] = "voxels",
+    connectivity: Annotated[int, typer.Option(help="What hangs together as a lesion.")] = 26,
+    lesion_overlap: Annotated[
+        Literal["share", "iou"], typer.Option(help="What of a lesion must be found.")
+    ] = "share",
+    lesion_least: Annotated[
+        float, typer.Option(min=0, max=1, help="How much of it; at 0 one voxel is enough.")
+    ] = 0.0,
+    one_to_one: Annotated[
+        bool, typer.Option("--one-to-one", help="A lesion finds no more than one other.")
+    ] = False,
+    smallest_mm3: Annotated[float, typer.Option(min=0, help="Smaller lesions are left out.")] = 0.0,
+    challenge: Annotated[
+        Literal["atlas", "atlas-published"] | None,
+        typer.Option(help="The scores of a challenge besides, corrected or as published."),
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="A folder of probabilities: is the model calibrated?")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="A CSV of case, class, score: how sure that the class is there."),
+    ] = None,
 ) -> None:
     """Compare masks with the truth, case by case and class by class."""
-    from delineate.console import show_scores, showing_progress
+    from delineate.console import show_presence, show_scores, showing_progress
+    from delineate.metrics import LesionRule, Measures, judge_presence, read_table
+    from delineate.metrics.measures import GROUPS
     from delineate.run import evaluate as run_evaluation
 
+    rule = LesionRule(
+        connectivity=connectivity,
+        overlap=lesion_overlap,
+        least=lesion_least,
+        one_to_one=one_to_one,
+        smallest_mm3=smallest_mm3,
+    )
+    measures = Measures(
+        groups=GROUPS if metrics == "all" else tuple(name.strip() for name in metrics.split(",")),
+        tolerance_mm=_tolerances(tolerance or []),
+        surface=surface,
+        lesions=rule,
+        challenge=challenge,
+    )
     with showing_progress() as bars:
-        table = run_evaluation(prediction, truth, out, bars=bars)
+        table = run_evaluation(
+            prediction, truth, out, measures=measures, probabilities=probabilities, bars=bars
+        )
     show_scores(table)
+    if "presence" in measures.groups:
+        show_presence(judge_presence(table, None if scores is None else read_table(scores)))
     typer.echo(f"Table: {out}")
 
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="A table.csv, or the folder of a run.")],
-    second: Annotated[Path, typer.Argument(help="Another one, on the same cases.")],
+    tables: Annotated[
+        list[Path], typer.Argument(help="Tables (CSV) or folders of runs, on the same cases.")
+    ],
     metric: Annotated[str, typer.Option(help="A column of the tables.")] = "dice",
+    by: Annotated[
+        Literal["case", "class"], typer.Option(help="Means over classes, or each class, too.")
+    ] = "case",
+    groups: Annotated[
+        Path | None, typer.Option(help="A CSV with a column case, and columns to group by.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
 ) -> None:
-    """Say by how much one model is better on the same cases, and how sure that is."""
-    from delineate.metrics import compare as compare_tables
-    from delineate.metrics import read_table
+    """Say how much better a model is on the same cases, and how sure that is.
 
-    typer.echo(str(compare_tables(read_table(first), read_table(second), metric)))
+    Two tables are tested in pairs, more are ranked, and a single one is looked at in subgroups.
+    """
+    from json import dumps
+
+    from delineate.console import show_comparison
+    from delineate.io import atomic_path
+    from delineate.metrics import compare_tables, read_patients, read_strata, read_tables
+
+    found = compare_tables(
+        read_tables(tables),
+        metric,
+        by_class=by == "class",
+        strata=None if groups is None else read_strata(groups),
+        patients={case: owner for table in tables for case, owner in read_patients(table).items()},
+    )
+    show_comparison(found)
+    if json is not None:
+        with atomic_path(json) as part:
+            part.write_text(dumps(found.to_json(), indent=1), encoding="utf-8")
 
 
-@app.command()
-def report(run: Annotated[Path, typer.Argument(help="The folder of a training.")]) -> None:
-    """Write the page that shows a training: curves, table, pictures."""
-    from delineate.report import write_report
-
-    typer.echo(f"Report: {write_report(run)}")
+def _tolerances(given: list[str]) -> float | dict[str, float] | None:
+    """One number for all classes, or CLASS=MM each."""
+    if not given:
+        return None
+    try:
+        if len(given) == 1 and "=" not in given[0]:
+            return float(given[0])
+        pairs = [text.rpartition("=") for text in given]
+        return {name: float(mm) for name, _, mm in pairs}
+    except ValueError:
+        raise ConfigError(
+            f"--tolerance {' '.join(given)}: neither a number of mm nor CLASS=MM."
+        ) from None

@@ -1,121 +1,123 @@
-"""Masks of scans on the scans' own grids: read, preprocess, predict window by window, go back."""
+"""The mask of one scan on the scan's own grid: read, preprocess, predict by windows, go back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
 
-from delineate.data import preprocess, read_case, restore
+from delineate.data import preprocess, read_case
 from delineate.datasets import Case
-from delineate.errors import DelineateError
-from delineate.inference.scans import Scan
-from delineate.inference.sliding import Windows, predict_logits
-from delineate.io import Volume, write_mask
-from delineate.io.paths import PICTURES, suffix_of
-from delineate.plan import Plan
+from delineate.inference.answer import NOTHING, Asking, Extras, ask
+from delineate.inference.cascade import Cascade
+from delineate.inference.cascade_run import run_cascade
+from delineate.inference.committee import ask_committee
+from delineate.inference.model import Committee, Model
+from delineate.inference.postprocess import apply_steps, check_steps
+from delineate.inference.probabilities import Probabilities
+from delineate.inference.uncertainty import Uncertainty
+from delineate.io import Volume
+from delineate.io.blocks import block_axis
+from delineate.labels import Labels
 
-__all__ = ["Failure", "predict_case", "predict_cases", "windows_of"]
+__all__ = ["Prediction", "Predictor", "predict_case", "predict_volume"]
 
-Progress = Callable[..., Iterable]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A scan without a mask, and why."""
-
-    case: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.case}: {self.message}"
+Predictor = Model | Committee | Cascade
+"""Whatever makes a mask of a scan: it has `labels`, `channels` and `to(device)`."""
 
 
-def windows_of(plan: Plan, *, overlap: float = 0.5, flips: tuple[int, ...] = ()) -> Windows:
-    """The cut that a plan asks for; `flips` are the axes along which mirror images are averaged."""
-    return Windows(
-        patch=plan.patch,
-        overlap=overlap,
-        batch=plan.batch_size,
-        slice_axis=plan.slice_axis,
-        flips=flips,
-        mirror=plan.labels.mirror,
-        mirror_axis=plan.left_right,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What is said of one scan, on its own grid and in canonical axes.
+
+    `write_mask(path, mask.array, mask)` puts the mask into the axes of the scan's file.
+    """
+
+    mask: Volume
+    """(1, *s) ids, or (k, *s) 0/1 where classes overlap; after post-processing."""
+    warnings: tuple[str, ...] = ()
+    """How the scan leaves the domain of the training scans."""
+    probabilities: Probabilities | None = None
+    """Before post-processing; only where they are asked for."""
+    uncertainty: Uncertainty | None = None
+    """Only where it is asked for."""
 
 
 def predict_case(
-    network: nn.Module,
-    plan: Plan,
+    model: Predictor,
     paths: Sequence[str | Path],
     *,
-    overlap: float = 0.5,
-    flips: tuple[int, ...] = (),
+    memory_gb: float | None = None,
     device: torch.device | str = "cpu",
-) -> Volume:
-    """The mask of one scan, in canonical axes on its own grid: (1, *s) ids, or (k, *s) 0/1.
+    extras: Extras = NOTHING,
+) -> Prediction:
+    """Predict one scan: a file for each channel, or one that holds all.
 
-    The network must be in evaluation mode on `device`; `write_mask(path, mask.array, mask)` puts
-    the result into the file's own axes.
-    """
-    volume = read_case(Case(id=str(paths[0]), images=tuple(str(p) for p in paths)))
-    prepared = preprocess(volume, plan)
-    logits = predict_logits(
-        network,
-        torch.from_numpy(prepared.array),
-        windows_of(plan, overlap=overlap, flips=flips),
-        channels=plan.labels.channels,
-        device=device,
-    )
-    threshold = 0.0 if plan.labels.overlapping else None
-    mask = plan.labels.decode(restore(logits.cpu().numpy(), prepared, threshold=threshold))
-    return replace(volume, array=mask if plan.labels.overlapping else mask[None])
-
-
-def predict_cases(
-    network: nn.Module,
-    plan: Plan,
-    cases: Iterable[Scan],
-    out: Path,
-    *,
-    suffix: str | None = None,
-    overlap: float = 0.5,
-    flips: tuple[int, ...] = (),
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-) -> tuple[Failure, ...]:
-    """Write `<id><suffix>` for every scan; what went wrong is returned, and the rest is done.
-
-    A mask that exists already is kept: a rerun does what is missing. Masks appear complete or not
-    at all. The network is moved to `device` and put in evaluation mode.
+    The networks are moved to `device` and put in evaluation mode.
 
     Args:
-        cases: Ids and files, as `find_scans` gives them.
-        out: The folder of the masks; made if need be.
-        suffix: None writes pictures as .png and everything else as .nii.gz.
+        model: What predicts.
+        paths: As `find_scans` gives them.
+        memory_gb: What the process may hold at its peak, and what it may take of the card; a
+            budget that cannot be kept is a DataError. None is most of what is free.
+        device: Where windows are predicted.
+        extras: What is wanted beside the mask.
     """
-    network = network.to(device).eval()
-    scans = list(cases)
-    failures: list[Failure] = []
-    for case, paths in progress(scans, len(scans), "predicting") if progress else scans:
-        target = out / f"{case}{suffix or _suffix(paths[0], plan)}"
-        if target.exists():
-            continue
-        try:
-            mask = predict_case(network, plan, paths, overlap=overlap, flips=flips, device=device)
-            write_mask(target, mask.array, mask)
-        except Exception as error:  # whatever befalls one scan, the others are still wanted
-            failures.append(Failure(case, _explain(error)))
-    return tuple(failures)
+    case = Case(id=str(paths[0]), images=tuple(str(path) for path in paths))
+    return predict_volume(model, read_case(case), memory_gb=memory_gb, device=device, extras=extras)
 
 
-def _suffix(path: str | Path, plan: Plan) -> str:
-    picture = suffix_of(path) in PICTURES and len(plan.patch) == 2
-    return ".png" if picture and not plan.labels.overlapping else ".nii.gz"
+def predict_volume(
+    model: Predictor,
+    volume: Volume,
+    *,
+    memory_gb: float | None = None,
+    device: torch.device | str = "cpu",
+    extras: Extras = NOTHING,
+) -> Prediction:
+    """Predict a scan that is in memory, all its channels in one volume; see `predict_case`."""
+    model.to(device)
+    if isinstance(model, Cascade):
+        ask_stage = partial(predict_volume, memory_gb=memory_gb, device=device)
+        found, warnings = run_cascade(
+            model, volume, ask_stage, extras=extras, memory_gb=memory_gb, device=device
+        )
+        return Prediction(mask=found, warnings=warnings)
+    labels, spacing = model.labels, volume.spacing
+    check_steps(model.steps, labels)
+    asking = Asking(memory_gb=memory_gb, device=device, extras=extras, axis=block_axis(volume))
+    # Without its voxels, which are let go of before the windows are predicted.
+    grid = replace(volume, array=np.broadcast_to(np.uint8(0), (1, *volume.shape)))
+    if isinstance(model, Committee):
+        warnings = _warnings(model, volume)
+        answer = ask_committee(model, volume, asking)
+    else:
+        prepared = preprocess(volume, model.plan)
+        warnings = model.domain.warnings(volume) if model.domain is not None else ()
+        del volume
+        answer = ask(model, prepared, asking)
+    mask = apply_steps(_decode(answer.mask, labels), model.steps, labels, spacing)
+    return Prediction(
+        mask=replace(grid, array=mask if labels.overlapping else mask[None]),
+        warnings=warnings,
+        probabilities=answer.probabilities,
+        uncertainty=answer.uncertainty,
+    )
 
 
-def _explain(error: Exception) -> str:
-    if isinstance(error, DelineateError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+def _warnings(committee: Committee, volume: Volume) -> tuple[str, ...]:
+    """Of all its models, each once."""
+    domains = [model.domain for model in committee.models if model.domain is not None]
+    return tuple(dict.fromkeys(text for domain in domains for text in domain.warnings(volume)))
+
+
+def _decode(mask: np.ndarray, labels: Labels) -> np.ndarray:
+    """Ids for channel indices, plane by plane: numpy makes eight bytes of every index."""
+    if labels.overlapping:
+        return mask
+    found = np.empty(mask.shape, labels.decode(mask[:0]).dtype)
+    for row, plane in enumerate(mask):
+        found[row] = labels.decode(plane)
+    return found

@@ -18,7 +18,7 @@ from delineate.errors import DataError, require
 from delineate.io.paths import has_dicom_mark, missing, split_reference
 from delineate.io.volume import Grid, Stored
 
-__all__ = ["read", "read_header"]
+__all__ = ["Frame", "read", "read_frames", "read_header"]
 
 _TOLERANCE_MM = 0.02
 _TOLERANCE_SHARE = 0.02
@@ -27,7 +27,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Frame:
+class Frame:
     """One plane of pixels: where it is stored and where it lies."""
 
     path: Path
@@ -47,7 +47,7 @@ class _Frame:
 
 def read(reference: str) -> Stored:
     """All slices of the series, in order, as one volume."""
-    frames = _frames(reference)
+    frames = read_frames(reference)
     grid, channels, dtype = _facts(frames, reference)
     first = frames[0]
     stack = np.empty((len(frames), *first.size, channels), dtype)
@@ -69,10 +69,10 @@ def read(reference: str) -> Stored:
 
 def read_header(reference: str) -> tuple[Grid, int, np.dtype]:
     """Grid, channels and value type, from the headers of all slices."""
-    return _facts(_frames(reference), reference)
+    return _facts(read_frames(reference), reference)
 
 
-def _facts(frames: Sequence[_Frame], reference: str) -> tuple[Grid, int, np.dtype]:
+def _facts(frames: Sequence[Frame], reference: str) -> tuple[Grid, int, np.dtype]:
     first = frames[0]
     scaled = any(frame.scale != (1, 0) for frame in frames)
     dtype = np.dtype(np.float32) if scaled and first.dtype.kind in "iu" else first.dtype
@@ -86,7 +86,7 @@ def _facts(frames: Sequence[_Frame], reference: str) -> tuple[Grid, int, np.dtyp
     return Grid(shape=(columns, rows, len(frames)), affine=affine), first.channels, dtype
 
 
-def _affine(frames: Sequence[_Frame]) -> np.ndarray:
+def _affine(frames: Sequence[Frame]) -> np.ndarray:
     """RAS+ mm of (column, row, slice); one slice alone is as thick as its pixels are wide."""
     first, last = frames[0], frames[-1]
     along_row, along_column = np.array(first.orientation).reshape(2, 3)
@@ -101,7 +101,7 @@ def _affine(frames: Sequence[_Frame]) -> np.ndarray:
     return _LPS_TO_RAS @ affine
 
 
-def _frames(reference: str) -> list[_Frame]:
+def read_frames(reference: str) -> list[Frame]:
     """The planes of the one series that is meant, checked and in order."""
     path, uid, _ = split_reference(reference)
     place = Path(path)
@@ -161,7 +161,7 @@ def _header(path: Path) -> Any:
         raise DataError(f"{path}: not a readable DICOM file: {error}") from None
 
 
-def _pixels(frame: _Frame) -> np.ndarray:
+def _pixels(frame: Frame) -> np.ndarray:
     """All frames of the file."""
     pydicom = require("pydicom", extra="dicom")
     try:
@@ -173,7 +173,7 @@ def _pixels(frame: _Frame) -> np.ndarray:
         ) from None
 
 
-def _split(path: Path, header: Any) -> list[_Frame]:
+def _split(path: Path, header: Any) -> list[Frame]:
     """The frames of one file; an enhanced file says for each where it lies."""
     if "Rows" not in header:
         raise DataError(f"{path}: holds no image (modality {header.get('Modality', 'unknown')}).")
@@ -190,7 +190,7 @@ def _split(path: Path, header: Any) -> list[_Frame]:
     return [_frame(path, index, header, (group, shared)) for index, group in enumerate(groups)]
 
 
-def _frame(path: Path, index: int, header: Any, groups: tuple[Any, Any]) -> _Frame:
+def _frame(path: Path, index: int, header: Any, groups: tuple[Any, Any]) -> Frame:
     def numbers(sequence: str, name: str, default: tuple[float, ...]) -> tuple[float, ...]:
         places = [_first(group, sequence) for group in groups] + [header]
         found = [place.get(name) for place in places if place is not None]
@@ -204,7 +204,7 @@ def _frame(path: Path, index: int, header: Any, groups: tuple[Any, Any]) -> _Fra
     position = numbers("PlanePositionSequence", "ImagePositionPatient", ())
     orientation = numbers("PlaneOrientationSequence", "ImageOrientationPatient", ())
     placed = len(position) == 3 and len(orientation) == 6
-    return _Frame(
+    return Frame(
         path=path, index=index, size=(int(header.Rows), int(header.Columns)),
         channels=int(header.get("SamplesPerPixel") or 1), dtype=_dtype(header),
         spacing=(spacing[0], spacing[1]), orientation=orientation if placed else (),
@@ -225,7 +225,7 @@ def _dtype(header: Any) -> np.dtype:
     return np.dtype(f"{kind}{max(1, bits // 8)}")
 
 
-def _check_alike(frames: Sequence[_Frame], name: str, reference: str) -> None:
+def _check_alike(frames: Sequence[Frame], name: str, reference: str) -> None:
     first = getattr(frames[0], name)
     odd = [f for f in frames if not np.allclose(getattr(f, name), first, rtol=1e-4, atol=1e-4)]
     if odd:
@@ -236,7 +236,7 @@ def _check_alike(frames: Sequence[_Frame], name: str, reference: str) -> None:
         )
 
 
-def _check_gaps(frames: Sequence[_Frame], normal: np.ndarray, reference: str) -> None:
+def _check_gaps(frames: Sequence[Frame], normal: np.ndarray, reference: str) -> None:
     """Each slice one step after the one before, along the normal and sideways."""
     steps = np.diff([frame.position for frame in frames], axis=0)
     gaps = steps @ normal

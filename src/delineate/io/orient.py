@@ -10,10 +10,21 @@ import numpy as np
 
 from delineate.io.volume import Grid, Header, Stored, Volume
 
-__all__ = ["canonical", "canonical_header", "contiguous", "on_source_axes", "to_source"]
+__all__ = [
+    "Axes",
+    "canonical",
+    "canonical_header",
+    "closest_axes",
+    "contiguous",
+    "on_source_axes",
+    "to_source",
+    "walk",
+]
 
 
-class _Axes(NamedTuple):
+class Axes(NamedTuple):
+    """How the axes of a file become canonical."""
+
     order: tuple[int, ...]
     """order[a] is the file's axis that becomes canonical axis a."""
     flips: tuple[bool, ...]
@@ -22,16 +33,16 @@ class _Axes(NamedTuple):
 
 def canonical(stored: Stored) -> Volume:
     """The scan with contiguous voxels in RAS+ order, scaled, in native byte order."""
-    axes = _closest_axes(stored.grid)
+    axes = closest_axes(stored.grid)
     view = stored.array.transpose(0, *(axis + 1 for axis in axes.order))
-    view = view[:, *_steps(axes)]
+    view = view[:, *walk(axes)]
     array = contiguous(view, stored.dtype, scale=stored.scale)
     return Volume(array=array, affine=_canonical_affine(stored.grid, axes), source=stored.grid)
 
 
 def canonical_header(grid: Grid, channels: int, dtype: np.dtype) -> Header:
     """The facts of a scan on `grid` as `canonical` would bring it."""
-    axes = _closest_axes(grid)
+    axes = closest_axes(grid)
     shape = tuple(grid.shape[axis] for axis in axes.order)
     affine = _canonical_affine(grid, axes)
     return Header(grid=grid, shape=shape, affine=affine, channels=channels, dtype=dtype)
@@ -51,9 +62,9 @@ def on_source_axes(array: np.ndarray, like: Volume) -> np.ndarray:
             f"an array of spatial shape {array.shape[1:]} cannot go back to the grid of a scan of "
             f"shape {like.shape} (canonical axes)"
         )
-    axes = _closest_axes(like.source)
+    axes = closest_axes(like.source)
     order = [axes.order.index(axis) + 1 for axis in range(len(axes.order))]
-    return array[:, *_steps(axes)].transpose(0, *order)
+    return array[:, *walk(axes)].transpose(0, *order)
 
 
 def contiguous(
@@ -87,10 +98,11 @@ def _slabs(view: np.ndarray) -> list[tuple[slice | int, ...]]:
     return [(*(slice(None),) * axis, index) for index in range(view.shape[axis])]
 
 
-def _closest_axes(grid: Grid) -> _Axes:
+def closest_axes(grid: Grid) -> Axes:
+    """The way that turns each axis of a file to the canonical one that it is nearest to."""
     if len(grid.shape) != 3:
         count = len(grid.shape)
-        return _Axes(tuple(range(count)), (False,) * count)
+        return Axes(tuple(range(count)), (False,) * count)
     directions = _rotation(grid.affine)
     to_world: dict[int, int] = {}
     # The most decided axes choose first; ties go by the file's order.
@@ -99,7 +111,7 @@ def _closest_axes(grid: Grid) -> _Axes:
         to_world[axis] = max(free, key=lambda world: abs(directions[world, axis]))
     order = tuple(sorted(range(3), key=lambda axis: to_world[axis]))
     flips = tuple(bool(directions[world, axis] < 0) for world, axis in enumerate(order))
-    return _Axes(order, flips)
+    return Axes(order, flips)
 
 
 def _rotation(affine: np.ndarray) -> np.ndarray:
@@ -109,11 +121,12 @@ def _rotation(affine: np.ndarray) -> np.ndarray:
     return left @ right
 
 
-def _steps(axes: _Axes) -> tuple[slice, ...]:
+def walk(axes: Axes) -> tuple[slice, ...]:
+    """Which way each axis is walked: backwards where it runs against the other grid's."""
     return tuple(slice(None, None, -1) if flip else slice(None) for flip in axes.flips)
 
 
-def _canonical_affine(grid: Grid, axes: _Axes) -> np.ndarray:
+def _canonical_affine(grid: Grid, axes: Axes) -> np.ndarray:
     """The affine of canonical indices: columns in the new order, the origin in the new corner."""
     affine = grid.affine.copy()
     for axis, (old, flip) in enumerate(zip(axes.order, axes.flips, strict=True)):

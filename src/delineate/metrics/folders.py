@@ -12,10 +12,11 @@ from delineate.errors import DataError
 from delineate.io import is_image, read_mask, stem
 from delineate.io.volume import Volume
 from delineate.labels import Class, Labels
+from delineate.metrics.measures import Measures
 from delineate.metrics.score import score_masks
 from delineate.metrics.table import Row, Table
 
-__all__ = ["evaluate_folders"]
+__all__ = ["Pair", "Progress", "compare_grids", "evaluate_folders", "pair_files", "processors"]
 
 Pair = tuple[str, str | Path, str | Path]
 """A case, its predicted mask and its true one."""
@@ -30,7 +31,7 @@ def evaluate_folders(
     truth: Path | Mapping[str, str | Path],
     *,
     labels: Labels | None = None,
-    tolerance_mm: float | None = None,
+    measures: Measures | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Table:
@@ -41,12 +42,11 @@ def evaluate_folders(
     Args:
         truth: A folder of masks, or the mask of each case by id.
         labels: None takes every id that occurs in any mask as a class, named by its number.
-        tolerance_mm: Of surface Dice; None leaves out all surface figures.
+        measures: Which figures; None takes overlap, volumes and surface distances.
         workers: Threads; None takes one per processor, at most 8.
     """
-    pairs = _pair(prediction, truth)
-    threads = workers or min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
+    pairs = pair_files(prediction, truth)
+    with ThreadPoolExecutor(workers or processors()) as pool:
 
         def run(work: Callable, description: str) -> list:
             found = pool.map(work, pairs)
@@ -54,11 +54,17 @@ def evaluate_folders(
 
         if labels is None:
             labels = _labels_of(run(_find_ids, "finding labels"))
-        score = partial(_score, labels=labels, tolerance_mm=tolerance_mm)
+        score = partial(_score, labels=labels, measures=measures or Measures())
         return Table(tuple(row for rows in run(score, "evaluating") for row in rows))
 
 
-def _pair(prediction: Path, truth: Path | Mapping[str, str | Path]) -> list[Pair]:
+def processors() -> int:
+    """How many cases are measured at a time: each holds its two masks and a copy of one."""
+    return min(8, os.cpu_count() or 1)
+
+
+def pair_files(prediction: Path, truth: Path | Mapping[str, str | Path]) -> list[Pair]:
+    """Every true mask and the file of the same case, in order of the cases."""
     wanted = truth if isinstance(truth, Mapping) else _masks(truth, "true")
     found = _masks(prediction, "predicted")
     missing = sorted(set(wanted) - set(found))
@@ -86,25 +92,26 @@ def _masks(folder: Path, kind: str) -> dict[str, Path]:
     return found
 
 
-def _score(pair: Pair, *, labels: Labels, tolerance_mm: float | None) -> tuple[Row, ...]:
+def _score(pair: Pair, *, labels: Labels, measures: Measures) -> tuple[Row, ...]:
     case, predicted, true = pair
     prediction, truth = read_mask(predicted), read_mask(true)
-    _compare_grids(case, prediction, truth)
-    masks = prediction.array, truth.array
-    spacing = truth.spacing
-    try:
-        return score_masks(*masks, labels, spacing, case=case, tolerance_mm=tolerance_mm)
-    except DataError as error:
-        raise DataError(f"{case}: {error}") from None
-
-
-def _compare_grids(case: str, prediction: Volume, truth: Volume) -> None:
     if prediction.array.shape != truth.array.shape:
         one, other = (_shape(v.array.shape) for v in (prediction, truth))
         raise DataError(
             f"{case}: the prediction is {one} but the truth is {other} (canonical axes).\n"
             "  Fix: write predictions on the grid of the scan; delineate predict does."
         )
+    compare_grids(case, prediction, truth)
+    masks = prediction.array, truth.array
+    spacing = truth.spacing
+    try:
+        return score_masks(*masks, labels, spacing, case=case, measures=measures)
+    except DataError as error:
+        raise DataError(f"{case}: {error}") from None
+
+
+def compare_grids(case: str, prediction: Volume, truth: Volume) -> None:
+    """Refuse two volumes of one shape whose voxels lie in other places."""
     shift = _largest_shift(prediction, truth)
     if shift > GRID_TOLERANCE * min(truth.spacing):
         raise DataError(

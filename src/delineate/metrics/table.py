@@ -15,8 +15,9 @@ import numpy as np
 from delineate.errors import DataError
 from delineate.io import atomic_path
 from delineate.metrics.bootstrap import mean_interval
+from delineate.metrics.direction import bounds
 
-__all__ = ["Row", "Table", "read_table", "write_table"]
+__all__ = ["Row", "Table", "join_tables", "read_table", "summarise", "write_table"]
 
 KEYS = ("case", "class")
 
@@ -80,7 +81,8 @@ class Table:
 
     def interval(self, metric: str, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """Where the mean lies when the cases are drawn anew (bootstrap); NaN below two cases."""
-        return mean_interval(list(self.case_means(metric).values()), level=level, seed=seed)
+        means = list(self.case_means(metric).values())
+        return mean_interval(means, level=level, bounds=bounds(metric), seed=seed)
 
     def __str__(self) -> str:
         columns, rows = summarise(self)
@@ -95,6 +97,17 @@ def summarise(table: Table) -> tuple[list[str], list[list[str | float]]]:
     rows: list[list[str | float]] = [[n, *(m[n] for m in means)] for n in table.labels]
     rows.append(["mean", *(table.mean(metric) for metric in table.metrics)])
     return ["class", *table.metrics], rows
+
+
+def join_tables(first: Table, second: Table) -> Table:
+    """The first table with the columns of the second for the same cases and classes besides."""
+    more = {(row.case, row.label): row.values for row in second.rows}
+    return Table(
+        tuple(
+            Row(case=r.case, label=r.label, values={**r.values, **more.get((r.case, r.label), {})})
+            for r in first.rows
+        )
+    )
 
 
 def write_table(table: Table, path: Path) -> None:

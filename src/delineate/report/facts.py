@@ -1,33 +1,34 @@
-"""The tables of the report: facts of the run, scores per case, the plan with its reasons."""
+"""What a run was: a line of facts, the plan with its reasons, machine, versions and data."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import isnan
+from typing import Any
 
-import numpy as np
-
-from delineate.metrics import Table
 from delineate.plan import Normalisation, Plan
+from delineate.report.hashes import combined_hash
 from delineate.report.record import Record
 
-__all__ = ["case_table", "plan_table", "run_facts", "versions"]
+__all__ = ["duration", "plan_facts", "plan_table", "plan_window", "provenance", "run_facts"]
 
-MOST_CLASSES = 12
-"""With more classes, the table of cases shows the worst class instead of a column for each."""
+MOST_HASHES = 1000
+"""Cases whose hashes are listed."""
 
 
 def run_facts(record: Record) -> str:
     """A line of short facts below the title."""
     facts: dict[str, str] = {}
+    if record.folds:
+        facts["folds"] = str(len(record.folds))
+    if "training" in record.cases:
+        facts["trained on"] = _cases(len(record.cases["training"]))
     if record.cases:
-        facts["trained on"] = _cases(len(record.cases.get("training", ())))
-        facts["held out"] = _cases(len(record.cases.get("validation", ())))
+        facts["held out"] = _cases(len(record.held_out))
     if record.plan is not None:
         facts["classes"] = str(len(record.plan.labels.names))
         facts["input"] = ", ".join(record.plan.channels)
     seconds, steps = record.curves.last("seconds"), record.curves.last("step")
     if seconds is not None:
-        facts["training time"] = _duration(seconds)
+        facts["training time"] = duration(seconds)
     if steps is not None:
         facts["steps"] = f"{steps:,.0f}".replace(",", "\u2009")
     if "device" in record.environment:
@@ -36,25 +37,9 @@ def run_facts(record: Record) -> str:
     return f'<dl class="facts">{"".join(items)}</dl>' if facts else ""
 
 
-def case_table(table: Table, colours: Mapping[str, str]) -> str:
-    """One table per metric, of which one is shown; a click on a heading sorts."""
-    metrics = table.metrics
-    buttons = "".join(
-        f'<button type="button" data-metric="{escape(m)}" aria-pressed="{str(i == 0).lower()}">'
-        f"{escape(_title(m))}</button>"
-        for i, m in enumerate(metrics)
-    )
-    tables = "".join(_metric_table(table, m, colours, shown=i == 0) for i, m in enumerate(metrics))
-    return (
-        f'<div class="tools"><div class="choice">{buttons}</div>'
-        '<input type="search" id="filter" placeholder="Filter cases" aria-label="Filter cases">'
-        f'</div><div class="scroll">{tables}</div>'
-    )
-
-
-def plan_table(plan: Plan) -> str:
-    """Each choice, its value and its reason."""
-    shown = {
+def plan_facts(plan: Plan) -> dict[str, str]:
+    """Each choice as it is read, by field name."""
+    return {
         "channels": ", ".join(plan.channels),
         "classes": ", ".join(plan.labels.names),
         "spacing": f"{_times(plan.spacing)} mm",
@@ -70,69 +55,78 @@ def plan_table(plan: Plan) -> str:
         "convolutions": ", ".join(map(str, plan.network.convolutions)),
         "memory_gb": f"{plan.memory_gb:.2f} GB",
     }
+
+
+def plan_table(plan: Plan) -> str:
+    """Each choice, its value and its reason."""
     network = {"features", "strides", "kernels", "convolutions"}
     rows = []
-    for name, value in shown.items():
-        reason = plan.reasons.get(
-            name, plan.reasons.get("network", "") if name == "features" else ""
-        )
-        title = f"network {name}" if name in network else _title(name.removesuffix("_gb"))
-        cells = f"<td>{escape(value)}</td><td>{escape(reason)}</td>"
-        rows.append(f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>')
+    for name, value in plan_facts(plan).items():
+        reason = plan.reasons.get("network" if name == "features" else name, "")
+        title = f"network {name}" if name in network else name.removesuffix("_gb").replace("_", " ")
+        rows.append(_row(title, _folded(value), escape(reason)))
     return f'<table class="plan"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def versions(environment: Mapping[str, object]) -> str:
-    """Machine and packages, in one paragraph."""
-    parts = []
-    for name, value in environment.items():
+def plan_window(plan: Plan) -> tuple[float, float] | None:
+    """Where the structures of a CT data set differ, by its own figures; None for other scans."""
+    rule = plan.normalisation[0]
+    return (rule.low, rule.high) if rule.kind == "ct" and rule.low < rule.high else None
+
+
+def provenance(record: Record) -> str:
+    """The machine, the versions, and which bytes the data were."""
+    rows = []
+    for name, value in record.environment.items():
         if isinstance(value, Mapping):
-            parts += [f"{package} {version}" for package, version in value.items()]
+            text = ", ".join(f"{package} {version}" for package, version in value.items())
         else:
-            parts.append(f"{name} {value}")
-    return escape(" \u00b7 ".join(parts))
-
-
-def _metric_table(table: Table, metric: str, colours: Mapping[str, str], *, shown: bool) -> str:
-    labels, values, means = table.labels, table.values(metric), table.case_means(metric)
-    if len(labels) > MOST_CLASSES:
-        distance = metric.endswith("_mm")
-        columns = [_extreme(labels, row, highest=distance) for row in values]
-        heads = ["highest class" if distance else "lowest class", "its figure"]
-        foot = "<td></td><td></td>"
+            text = str(value)
+        rows.append(_row(name.replace("_", " "), escape(text), ""))
+    if record.hashes:
+        total = combined_hash(record.hashes)
+        why = f"SHA-256 over the files of {_cases(len(record.hashes))}"
+        rows.append(_row("data", f"<code>{total}</code>", why))
     else:
-        columns = [[_cell(v) for v in row] for row in values]
-        heads = list(labels) if len(labels) > 1 else []
-        columns = columns if heads else [[] for _ in columns]
-        foot = "".join(_cell(v) for v in table.class_means(metric).values()) if heads else ""
-    marks = (
-        f'<i style="background:{escape(colours[n])}"></i>' if n in colours else "" for n in heads
-    )
-    titles = "".join(f"<th>{m}{escape(n)}</th>" for m, n in zip(marks, heads, strict=True))
+        rows.append(_row("data", "no hashes recorded (hashes.json)", ""))
+    table = f'<table class="plan"><tbody>{"".join(rows)}</tbody></table>'
+    return table + (_hash_list(record.hashes) if record.hashes else "")
+
+
+def duration(seconds: float) -> str:
+    """In seconds, minutes or hours, as a person would say it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _hash_list(hashes: Mapping[str, Any]) -> str:
+    """The first digits for each file of each case, folded away."""
+    shown = sorted(hashes)[:MOST_HASHES]
     rows = "".join(
-        f"<tr><td>{escape(case)}</td>{_cell(mean)}{''.join(cells)}</tr>"
-        for (case, mean), cells in zip(means.items(), columns, strict=True)
+        f"<tr><td>{escape(case)}</td><td>{' '.join(h[:16] for h in hashes[case]['images'])}</td>"
+        f"<td>{(hashes[case]['label'] or '-')[:16]}</td></tr>"
+        for case in shown
     )
-    hidden = "" if shown else " hidden"
+    left = len(hashes) - len(shown)
+    more = f'<p class="note">{left} more are in hashes.json.</p>' if left else ""
     return (
-        f'<table class="cases" data-metric="{escape(metric)}"{hidden}><thead><tr><th>case</th>'
-        f"<th>mean</th>{titles}</tr></thead><tbody>{rows}</tbody><tfoot><tr>"
-        f"<td>mean</td>{_cell(table.mean(metric))}{foot}</tr></tfoot></table>"
+        '<details class="long"><summary>Hashes of each case</summary>'
+        '<div class="scroll"><table class="hashes"><thead><tr><th>case</th><th>images</th>'
+        f"<th>mask</th></tr></thead><tbody>{rows}</tbody></table></div>{more}</details>"
     )
 
 
-def _extreme(labels: Sequence[str], values: np.ndarray, *, highest: bool) -> list[str]:
-    if np.isnan(values).all():
-        return [_cell(float("nan"))] * 2
-    worst = int(np.nanargmax(values) if highest else np.nanargmin(values))
-    return [f"<td>{escape(labels[worst])}</td>", _cell(float(values[worst]))]
+def _row(title: str, value: str, reason: str) -> str:
+    return f'<tr><th scope="row">{escape(title)}</th><td>{value}</td><td>{reason}</td></tr>'
 
 
-def _cell(value: float) -> str:
-    if isnan(value):
-        return '<td class="figure none">&ndash;</td>'
-    text = f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
-    return f'<td class="figure" data-v="{value:.9g}">{text}</td>'
+def _folded(value: str) -> str:
+    """A list of a hundred classes is opened when it is wanted."""
+    if len(value) <= 300:
+        return escape(value)
+    return f"<details><summary>{value.count(',') + 1} entries</summary>{escape(value)}</details>"
 
 
 def _normalisation(rule: Normalisation) -> str:
@@ -143,23 +137,9 @@ def _normalisation(rule: Normalisation) -> str:
     return names.get(rule.kind, rule.kind) + (" of non-zero voxels" if rule.nonzero else "")
 
 
-def _title(name: str) -> str:
-    words = {"iou": "IoU", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)", "dice": "Dice"}
-    if name.endswith("_ml"):
-        return name.removesuffix("_ml").replace("_", " ") + " (ml)"
-    return words.get(name, name.replace("_", " "))
-
-
 def _times(sizes: Sequence[float]) -> str:
-    return " \u00d7 ".join(f"{size:.4g}" for size in sizes)
+    return "\u00a0\u00d7\u00a0".join(f"{size:.4g}" for size in sizes)
 
 
 def _cases(number: int) -> str:
     return f"{number} case" + ("" if number == 1 else "s")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

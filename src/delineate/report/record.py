@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
 from pathlib import Path
@@ -21,14 +21,14 @@ __all__ = ["Curves", "Record", "Scan", "read_record"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The files of one held-out case."""
+    """The files of one case that are looked at together."""
 
     id: str
     image: str
     """The first channel."""
-    truth: str | None
-    prediction: Path | None
-    """None until the case has been predicted."""
+    truth: str | None = None
+    predictions: Mapping[str, Path] = field(default_factory=dict)
+    """By the name of the run that made them; empty until the case has been predicted."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Curves:
 
     columns: Mapping[str, np.ndarray]
 
-    def points(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and values where the figure was taken; empty where it never was."""
-        if name not in self.columns or "step" not in self.columns:
+    def points(self, name: str, by: str = "step") -> tuple[np.ndarray, np.ndarray]:
+        """Steps (or seconds) and values where the figure was taken; empty where it never was."""
+        if name not in self.columns or by not in self.columns:
             return np.empty(0), np.empty(0)
-        steps, values = self.columns["step"], self.columns[name]
-        taken = np.isfinite(values) & np.isfinite(steps)
-        return steps[taken], values[taken]
+        places, values = self.columns[by], self.columns[name]
+        taken = np.isfinite(values) & np.isfinite(places)
+        return places[taken], values[taken]
 
     def names(self, prefix: str) -> list[str]:
         """Columns below a prefix, such as `val_dice/`, that have any value."""
@@ -57,7 +57,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that a report shows; None where the run has not written it."""
+    """Everything that a report shows; None or empty where the run has not written it."""
 
     folder: Path
     config: str | None
@@ -66,7 +66,15 @@ class Record:
     """'training' and 'validation'; empty where the run has not written it."""
     curves: Curves
     environment: dict[str, Any]
+    hashes: dict[str, Any]
     table: Table | None
+    folds: tuple["Record", ...] = ()
+    """The runs of a cross-validation, whose pooled scores `table` holds."""
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.resolve().name
 
     @cached_property
     def absent(self) -> list[str]:
@@ -79,39 +87,92 @@ class Record:
             "the machine and versions (environment.json)": self.environment,
             "the scores of the held-out cases (validation/table.csv)": self.table,
         }
+        if self.folds:
+            parts = {"the pooled scores of all folds (table.csv)": self.table}
         return [name for name, part in parts.items() if not part]
+
+    @property
+    def held_out(self) -> list[str]:
+        """The cases that no weight was learnt from."""
+        return [entry["id"] for entry in self.cases.get("validation", [])]
+
+    @property
+    def newest_panel(self) -> Path | None:
+        """The picture of the latest validation."""
+        return max((self.folder / "panels").glob("step_*.png"), default=None)
 
     def scan(self, case: str) -> Scan | None:
         """The files of a held-out case; None where cases.json does not name it."""
         for entry in self.cases.get("validation", []):
             if entry["id"] == case and entry["images"]:
-                image, truth = entry["images"][0], entry.get("label")
-                return Scan(id=case, image=image, truth=truth, prediction=self._prediction(case))
+                found = self._prediction(case)
+                return Scan(
+                    id=case,
+                    image=entry["images"][0],
+                    truth=entry.get("label"),
+                    predictions={self.name: found} if found else {},
+                )
         return None
 
     def _prediction(self, case: str) -> Path | None:
-        folder = self.folder / "validation"
-        files = folder.iterdir() if folder.is_dir() else ()
-        return next((f for f in sorted(files) if is_image(f) and stem(f) == case), None)
+        for run in self.folds or (self,):
+            folder = run.folder / "validation"
+            files = folder.iterdir() if folder.is_dir() else ()
+            for file in sorted(files):
+                if is_image(file) and stem(file) == case:
+                    return file
+        return None
 
 
 def read_record(run: Path) -> Record:
-    """Read what is there; a folder without anything of a run is a DataError."""
+    """Read what is there, of a training or of a cross-validation; nothing at all is a DataError."""
     if not run.is_dir():
         raise DataError(f"{run}: no such folder. Fix: give the run_dir of a training.")
-    plan, table = run / "plan.json", run / "validation" / "table.csv"
-    record = Record(
+    folds = [] if (run / "config.yaml").is_file() else _fold_folders(run)
+    record = _pooled(run, [_read(fold) for fold in folds]) if folds else _read(run)
+    if not record.folds and len(record.absent) == 6:
+        raise DataError(f"{run}: nothing of a training here. Fix: give the run_dir of a training.")
+    return record
+
+
+def _read(run: Path) -> Record:
+    plan = run / "plan.json"
+    return Record(
         folder=run,
         config=_text(run / "config.yaml"),
         plan=read_plan(plan) if plan.is_file() else None,
         cases=_json(run / "cases.json"),
         curves=_curves(run / "metrics.csv"),
         environment=_json(run / "environment.json"),
-        table=read_table(table) if table.is_file() else None,
+        hashes=_json(run / "hashes.json"),
+        table=_table(run / "validation" / "table.csv", run / "table.csv"),
     )
-    if len(record.absent) == 6:
-        raise DataError(f"{run}: nothing of a training here. Fix: give the run_dir of a training.")
-    return record
+
+
+def _fold_folders(run: Path) -> list[Path]:
+    """`fold_<i>` in order of their number."""
+    found = [f for f in run.glob("fold_*") if f.is_dir() and f.name[5:].isdigit()]
+    return sorted(found, key=lambda folder: int(folder.name[5:]))
+
+
+def _pooled(run: Path, folds: Sequence[Record]) -> Record:
+    """Every case of a cross-validation is held out once; config, plan and machine are alike."""
+    first = folds[0]
+    return Record(
+        folder=run,
+        config=first.config,
+        plan=next((fold.plan for fold in folds if fold.plan), None),
+        cases={"validation": [entry for f in folds for entry in f.cases.get("validation", [])]},
+        curves=Curves({}),
+        environment=first.environment,
+        hashes={case: entry for fold in folds for case, entry in fold.hashes.items()},
+        table=_table(run / "table.csv"),
+        folds=tuple(folds),
+    )
+
+
+def _table(*places: Path) -> Table | None:
+    return next((read_table(place) for place in places if place.is_file()), None)
 
 
 def _text(path: Path) -> str | None:
@@ -130,13 +191,17 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _curves(path: Path) -> Curves:
     """All whole rows; the last one may be half written."""
-    rows = list(csv.reader((_text(path) or "").splitlines()))
+    rows = list(_rows(path))
     if len(rows) < 2:
         return Curves({})
     names, *lines = rows
     whole = [[_number(entry) for entry in line] for line in lines if len(line) == len(names)]
     table = np.array(whole, np.float64).reshape(-1, len(names))
     return Curves({name: table[:, i] for i, name in enumerate(names)})
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    return csv.reader((_text(path) or "").splitlines())
 
 
 def _number(entry: str) -> float:

@@ -1,0 +1,89 @@
+"""Memory that does not cost a page fault for every 4 kB that a window needs anew."""
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["freed_memory_kept", "give_back", "join_splinters", "zeros"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_NEVER = 2**31 - 1
+_AS_GLIBC_ADAPTS = 32 << 20
+"""The most that glibc raises the threshold to by itself."""
+_SPLINTERS, _KEPT_BY_A_THREAD = range(24, 260, 16), 7
+"""Bytes of blocks, and how many of each size glibc keeps per thread."""
+_LARGE = 8 << 20
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """While active, glibc keeps what a network frees for its next window; afterwards it is given
+    back. Elsewhere than on Linux nothing happens.
+    """
+    mallopt = _of_glibc("mallopt")
+    if mallopt is None:
+        yield
+        return
+    mallopt(_M_MMAP_THRESHOLD, _NEVER)
+    mallopt(_M_TRIM_THRESHOLD, _NEVER)
+    try:
+        yield
+    finally:
+        mallopt(_M_MMAP_THRESHOLD, _AS_GLIBC_ADAPTS)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _AS_GLIBC_ADAPTS)
+        give_back(torch.device("cpu"))
+
+
+def give_back(device: torch.device) -> None:
+    """Give back what the allocators of main memory and of the device keep for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    trim = _of_glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def join_splinters(block: Tensor) -> None:
+    """Make room where a large block is that is about to be freed, so that the next one fits there.
+
+    PyTorch's blocks are aligned: a splinter is split off from each and freed. As long as glibc
+    keeps the splinter for its thread, it does not join the freed block again, which is then too
+    small by these few bytes for the next window: up to seven windows would lie side by side. Taking
+    twice as many splinters as a thread keeps and freeing the latest first leaves it with others.
+    """
+    malloc, free = _of_glibc("malloc"), _of_glibc("free")
+    if malloc is None or free is None or block.device.type != "cpu" or block.nbytes < _LARGE:
+        return
+    malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    free.restype, free.argtypes = None, [ctypes.c_void_p]
+    taken = [malloc(size) for size in _SPLINTERS for _ in range(2 * _KEPT_BY_A_THREAD)]
+    for splinter in reversed(taken):
+        free(splinter)
+
+
+def zeros(shape: tuple[int, ...], kind: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor of zeros; in main memory one of its own pages, large ones where the system has them.
+
+    Such pages are gone as soon as the tensor is, whatever the allocator keeps.
+    """
+    size = prod(shape)
+    if device.type != "cpu" or size == 0:
+        return torch.zeros(shape, dtype=kind, device=device)
+    # Shared pages, Python's default, are never large.
+    own = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    pages = mmap.mmap(-1, size * kind.itemsize, **own)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(pages, dtype=kind).view(shape)
+
+
+def _of_glibc(name: str) -> Any:
+    """A function of the C library; None where it has none of that name."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -1,0 +1,66 @@
+import sys
+
+import pytest
+import torch
+
+from delineate.inference.allocator import freed_memory_kept, give_back, join_splinters, zeros
+from delineate.inference.forward_memory import held_bytes
+
+CPU = torch.device("cpu")
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems do not say what is held"
+)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16])
+def test_zeros_are_zeros_that_can_be_written(kind):
+    found = zeros((2, 3, 5), kind, CPU)
+    assert (found.shape, found.dtype) == ((2, 3, 5), kind)
+    assert not found.any()
+    found += 1
+    assert (found == 1).all()
+    assert zeros((0, 3), kind, CPU).shape == (0, 3)
+
+
+@needs_linux
+def test_zeros_are_given_back_with_their_tensor_even_while_freed_memory_is_kept():
+    with freed_memory_kept():
+        before = held_bytes(CPU)
+        found = zeros((25_000_000,), torch.float32, CPU)
+        found += 1
+        assert held_bytes(CPU) - before > 80e6
+        del found
+        assert held_bytes(CPU) - before < 40e6
+
+
+@needs_linux
+def test_freed_memory_is_kept_and_then_given_back():
+    before = held_bytes(CPU)
+    with freed_memory_kept():
+        block = torch.ones(25_000_000)
+        del block
+        assert held_bytes(CPU) - before > 80e6
+    assert held_bytes(CPU) - before < 40e6
+
+
+@needs_linux
+def test_many_small_blocks_are_given_back():
+    before = held_bytes(CPU)
+    blocks = [torch.ones(25_000) for _ in range(1000)]
+    assert held_bytes(CPU) - before > 80e6
+    del blocks
+    give_back(CPU)
+    assert held_bytes(CPU) - before < 40e6
+
+
+@needs_linux
+def test_windows_lie_in_the_place_of_those_before_them():
+    network, image = torch.nn.Conv3d(1, 16, 1), torch.zeros(1, 1, 64, 64, 64)
+    with torch.no_grad(), freed_memory_kept():
+        places = set()
+        for _ in range(12):
+            window = network(image)
+            places.add(window.data_ptr())
+            join_splinters(window)
+            del window
+    assert len(places) <= 2
