@@ -20,7 +20,6 @@ from delineate.inference.probabilities import Probabilities
 from delineate.inference.uncertainty import Uncertainty
 from delineate.io import Volume
 from delineate.io.blocks import block_axis
-from delineate.labels import Labels
 
 __all__ = ["Prediction", "Predictor", "predict_case", "predict_volume"]
 
@@ -98,7 +97,7 @@ def predict_volume(
         warnings = model.domain.warnings(volume) if model.domain is not None else ()
         del volume
         answer = ask(model, prepared, asking)
-    mask = apply_steps(_decode(answer.mask, labels), model.steps, labels, spacing)
+    mask = apply_steps(labels.decode(answer.mask), model.steps, labels, spacing)
     return Prediction(
         mask=replace(grid, array=mask if labels.overlapping else mask[None]),
         warnings=warnings,
@@ -111,13 +110,3 @@ def _warnings(committee: Committee, volume: Volume) -> tuple[str, ...]:
     """Of all its models, each once."""
     domains = [model.domain for model in committee.models if model.domain is not None]
     return tuple(dict.fromkeys(text for domain in domains for text in domain.warnings(volume)))
-
-
-def _decode(mask: np.ndarray, labels: Labels) -> np.ndarray:
-    """Ids for channel indices, plane by plane: numpy makes eight bytes of every index."""
-    if labels.overlapping:
-        return mask
-    found = np.empty(mask.shape, labels.decode(mask[:0]).dtype)
-    for row, plane in enumerate(mask):
-        found[row] = labels.decode(plane)
-    return found
