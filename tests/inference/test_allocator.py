@@ -1,3 +1,5 @@
+"""What a prediction frees is kept for its next window, and given back when it ends."""
+
 import sys
 
 import pytest
@@ -56,11 +58,13 @@ def test_many_small_blocks_are_given_back():
 @needs_linux
 def test_windows_lie_in_the_place_of_those_before_them():
     network, image = torch.nn.Conv3d(1, 16, 1), torch.zeros(1, 1, 64, 64, 64)
+    places = []
     with torch.no_grad(), freed_memory_kept():
-        places = set()
         for _ in range(12):
             window = network(image)
-            places.add(window.data_ptr())
+            places.append(window.data_ptr())
+            size = window.nbytes
             join_splinters(window)
             del window
-    assert len(places) <= 2
+    # One or two windows apart, as the process begins; unjoined, each of seven may have its own.
+    assert max(places) - min(places) < 2.5 * size
