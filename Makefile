@@ -12,7 +12,7 @@ demo: $(BIN)/.run
 	$(BIN)/delineate demo
 
 test: $(BIN)/.dev
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 slow: $(BIN)/.dev
 	$(BIN)/python -m pytest -m "slow"

@@ -71,11 +71,12 @@ def ours(work: Work, device: str) -> tuple[nn.Module, Step]:
     from delineate.augment import Sequence
     from delineate.contracts import Batch, Target
     from delineate.engine.clock import Clock
-    from delineate.engine.hardware import choose_precision, keep_freed_memory
+    from delineate.engine.hardware import choose_precision
     from delineate.engine.optim import parameter_groups
     from delineate.engine.schedules import Constant
     from delineate.engine.step import TrainingStep
     from delineate.engine.task import Task
+    from delineate.inference.allocator import keep_freed_memory
     from delineate.losses import CrossEntropy, Dice, WeightedSum
     from delineate.models import UNet
 

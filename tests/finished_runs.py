@@ -101,6 +101,12 @@ def scores(cases: Sequence[str]) -> Table:
     return Table(tuple(rows))
 
 
+def make(name: str, plan: Plan = PLAN, seed: int = 0, **arguments: object) -> nn.Module:
+    """A network of ours with random weights."""
+    config = Config(data=Data(root=Path("scans")), model=Part(name=name, **arguments))
+    return shake(assemble_network(config, plan), seed)
+
+
 def shake(network: nn.Module, seed: int = 0) -> nn.Module:
     """Every weight random, biases and normalisations too, so that a mix-up is seen."""
     rng = torch.Generator().manual_seed(seed)

@@ -15,7 +15,7 @@ import delineate
 SOURCE = Path(delineate.__file__).parent
 FLOORS = (
     "errors contracts",
-    "labels folder_lock",
+    "labels folder_lock cores geometry",
     "config io augment models losses",
     "metrics",
     "datasets",

@@ -77,6 +77,7 @@ def whole(scans: Path) -> tuple[object, ...]:
     return made(scans.parent / "whole")
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_at_any_moment_ends_in_the_same_bits(scans, whole):
     said = train(scans, "killed", "train.budget=24 steps", lives=3)
     assert "killed 3 times" in said

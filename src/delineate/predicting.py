@@ -31,7 +31,7 @@ class Wishes:
     post: bool = True
     """Do the post-processing that was found to help."""
     memory_gb: float | None = None
-    """GB that the process may hold at its peak, and that it may take of a card."""
+    """GB that the process may hold while windows are predicted, and that it may take of a card."""
     device: str = "auto"
     trust: tuple[str, ...] = ()
     """Packages whose networks may be imported."""
@@ -56,29 +56,27 @@ def predict(
 
 def _as_wished(model: Model | Cascade, path: Path, wishes: Wishes) -> Model | Cascade:
     """The model with what was asked for; of a cascade's stages nothing can be changed here."""
-    changes: dict[str, Any] = {}
-    if wishes.flips is not None:
-        changes["flips"] = _flips(model, path) if wishes.flips else ()
-    if wishes.overlap is not None:
-        changes["overlap"] = wishes.overlap
-    if wishes.combine is not None:
-        changes["combine"] = wishes.combine
+    named = {"flips": wishes.flips, "overlap": wishes.overlap, "combine": wishes.combine}
+    changes: dict[str, Any] = {name: wish for name, wish in named.items() if wish is not None}
     if not wishes.post:
         changes["steps"] = ()
-    if not changes:
-        return model
     if isinstance(model, Cascade):
-        raise ConfigError(
-            f"{path}: each stage of a cascade predicts as its own model does: {', '.join(changes)} "
-            "cannot be changed here. Fix: change the models that it names."
-        )
+        if changes:
+            raise ConfigError(
+                f"{path}: each stage of a cascade predicts as its own model does: "
+                f"{', '.join(changes)} cannot be changed here. "
+                "Fix: change the models that it names."
+            )
+        return model
+    if wishes.flips is not None:
+        changes["flips"] = _flips(model, path) if wishes.flips else ()
     return replace(model, **changes)
 
 
-def _flips(model: Model | Cascade, path: Path) -> tuple[int, ...]:
+def _flips(model: Model, path: Path) -> tuple[int, ...]:
     """The axes that training mirrored; a model that saw no mirror images is worse on them."""
-    if isinstance(model, Cascade) or model.flips:
-        return model.flips if isinstance(model, Model) else ()
+    if model.flips:
+        return model.flips
     axes = (
         mirrored_axes(load_config(find_runs([path])[0].config), model.plan) if path.is_dir() else ()
     )

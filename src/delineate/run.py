@@ -158,7 +158,8 @@ def _decide(config: Config, dataset: Dataset, *, run: RunFolder, bars: Bars) -> 
     split = split_for(config, dataset, fingerprint)
     run.write_json("cases.json", asdict(split))
     chosen = split.training + split.validation
-    run.write_json("hashes.json", hash_cases(chosen, progress=bars.track))
+    memo = cache_folder(config) / "hashes.json"
+    run.write_json("hashes.json", hash_cases(chosen, memo, progress=bars.track))
     return plan, split
 
 

@@ -1,6 +1,5 @@
 """Teach a network: the task, its batches and the loop, as config and plan ask for them."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
@@ -18,6 +17,7 @@ from delineate.assemble import (
 )
 from delineate.augment import Sequence as Augmentation
 from delineate.config import Budget, Config
+from delineate.cores import usable_cores
 from delineate.data import Cache
 from delineate.data.batches import Batches
 from delineate.data.distances import make_distances
@@ -288,4 +288,4 @@ def _workers(config: Config) -> int:
         return config.train.workers
     if choose_device(config.train.device) == "cpu":
         return 0
-    return min(8, max(1, (os.cpu_count() or 2) - 1))
+    return min(8, max(1, usable_cores() - 1))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from delineate.augment.distance import mend_distances, remake_distances, signed_distance
+from delineate.augment.distance import mend_distances, remake_distances
 
 SPACING = (1.0, 1.5, 0.8)
 
@@ -38,8 +38,8 @@ def test_a_signed_distance_is_to_the_nearest_centre_across_the_surface():
 
 
 def test_a_class_that_is_absent_or_everywhere_has_no_surface():
-    assert signed_distance(torch.zeros(4, 4, dtype=torch.bool), (1.0, 1.0)) is None
-    assert signed_distance(torch.ones(4, 4, dtype=torch.bool), (1.0, 1.0)) is None
+    remade = remake_distances(torch.ones(2, 4, 4), torch.ones(4, 4), (1.0, 1.0))
+    assert not remade.any()
 
 
 def test_a_pasted_box_leaves_the_distances_of_the_new_mask():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from delineate.data import make_distances, prepare
-from delineate.data.signed_distance import signed_distance
 from delineate.errors import DataError
+from delineate.geometry import signed_distance
 from delineate.io import read_mask, write_mask
 from delineate.labels import Class, Labels
 from delineate.plan import Network

@@ -10,11 +10,8 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from finished_runs import PLAN, changed, shake, write_scans
-from torch import nn
+from finished_runs import PLAN, changed, make, write_scans
 
-from delineate.assemble import assemble_network
-from delineate.config import Config, Data, Part
 from delineate.errors import ConfigError
 from delineate.export import bundle, export_bundle, noise_sample
 from delineate.export.bundle_config import describe_inference, left_out
@@ -24,11 +21,6 @@ from delineate.inference import predict_case
 from delineate.inference.model import Model
 from delineate.inference.postprocess import FillHoles, KeepLargest
 from delineate.plan import Network, Normalisation, Plan
-
-
-def make(name: str, plan: Plan = PLAN, seed: int = 0, **arguments: object) -> nn.Module:
-    config = Config(data=Data(root=Path("scans")), model=Part(name=name, **arguments))
-    return shake(assemble_network(config, plan), seed)
 
 
 def model_of(name: str, plan: Plan = PLAN, **rest: object) -> Model:

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from finished_runs import PLAN, changed, shake
-from torch import nn
+from finished_runs import PLAN, changed, make
 
 import delineate
-from delineate.assemble import assemble_network
-from delineate.config import Config, Data, Part
 from delineate.errors import ConfigError, MissingExtra
 from delineate.export import ExportDiffers, export_onnx, noise_sample, onnx_file
 from delineate.inference.model import Model
@@ -25,11 +22,6 @@ FLAT = changed(
         convolutions=(2, 2, 2),
     ),
 )
-
-
-def make(name: str, plan: Plan = PLAN, seed: int = 0, **arguments: object) -> nn.Module:
-    config = Config(data=Data(root=Path("scans")), model=Part(name=name, **arguments))
-    return shake(assemble_network(config, plan), seed)
 
 
 @pytest.fixture(scope="module")

@@ -8,23 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from finished_runs import PLAN, changed, shake
+from finished_runs import PLAN, changed, make
 from torch import nn
 
 import delineate
-from delineate.assemble import assemble_network
-from delineate.config import Config, Data, Part
 from delineate.errors import ConfigError
 from delineate.export import export_program, noise_sample
 from delineate.export.scores import scores_of
 from delineate.inference.model import Model
 from delineate.labels import Labels
 from delineate.plan import Network, Plan
-
-
-def make(name: str, plan: Plan = PLAN, seed: int = 0, **arguments: object) -> nn.Module:
-    config = Config(data=Data(root=Path("scans")), model=Part(name=name, **arguments))
-    return shake(assemble_network(config, plan), seed)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from thresholds import model
 
-from delineate.data.boxes import bounding_box
 from delineate.errors import DataError
+from delineate.geometry import bounding_box
 from delineate.inference.cascade import (
     Cascade,
     Focus,

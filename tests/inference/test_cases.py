@@ -160,6 +160,9 @@ def test_a_committees_masks_are_its_own(tmp_path):
         predict_cases(Committee(models=members[:1]), scans, tmp_path / "out")
     with pytest.raises(DataError, match="combine was probabilities, is vote"):
         predict_cases(Committee(models=members, combine="vote"), scans, tmp_path / "out")
+    (tmp_path / "out" / "prediction.json").write_text("{")
+    with pytest.raises(DataError, match=r"prediction\.json: cannot be read: .*another folder"):
+        predict_cases(Committee(models=members), scans, tmp_path / "out")
 
 
 def test_what_made_the_masks_names_no_place_and_no_case(tmp_path):

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from math import erfc, sqrt
 
 import numpy as np
 import pytest
@@ -11,10 +10,11 @@ from delineate.inference import (
     RemoveSmall,
     apply_steps,
     choose_postprocessing,
+    choose_steps,
     read_postprocessing,
     write_postprocessing,
 )
-from delineate.inference.choose_steps import _Case, chance_of
+from delineate.inference.choose_steps import _Case
 from delineate.io import Volume
 from delineate.io.volume import Grid
 from delineate.labels import Class, Labels
@@ -105,6 +105,18 @@ def test_a_handful_of_cases_chooses_nothing():
     assert reasons == ("Nothing is chosen: 7 validation cases are too few, 8 are the least.",)
 
 
+def test_of_many_cases_some_are_drawn_the_same_each_time_and_that_is_said(monkeypatch, caplog):
+    caplog.set_level("INFO", "delineate")
+    monkeypatch.setattr(choose_steps, "MOST_CASES", 9)
+    cases = pairs(12, add_islands)
+    steps, reasons = choose_postprocessing(cases, LABELS)
+    assert [step.label for step in steps] == ["organ"]
+    assert reasons[0] == "Chosen on 9 of 12 validation cases, drawn at random (seed 0)."
+    assert "over 9 cases" in reasons[1]
+    assert caplog.messages == ["post-processing is chosen on 9 validation cases"]
+    assert choose_postprocessing(cases, LABELS) == (steps, reasons)
+
+
 def test_false_alarms_where_there_is_nothing_count_as_scores_count_them():
     empty = np.zeros((12, 12, 12), np.uint8)
     alarm = empty.copy()
@@ -148,15 +160,6 @@ def test_figures_of_components_are_the_dice_of_the_mask_after_the_step(step):
     found = apply_steps(mask.copy(), () if step is None else (step,), LABELS, (1.0, 1.0, 1.0))
     own, wanted = (found == 1) & seen, truth == 1
     assert case.dice(step) == pytest.approx(2 * (own & wanted).sum() / (own.sum() + wanted.sum()))
-
-
-def test_chance_is_counted_exactly_for_few_cases_and_drawn_for_many():
-    assert chance_of(np.full(6, 0.1)) == 2**-6
-    assert chance_of(np.array([0.3, 0.0, -0.1])) == 0.5
-    assert chance_of(np.zeros(9)) == 1
-    many = np.random.default_rng(0).normal(0.05, 0.2, 40)
-    z = many.sum() / sqrt((many**2).sum())
-    assert chance_of(many) == pytest.approx(erfc(z / sqrt(2)) / 2, abs=0.01)
 
 
 def test_choices_go_through_a_file(tmp_path):

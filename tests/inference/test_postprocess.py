@@ -170,6 +170,35 @@ def test_an_empty_mask_and_no_steps_change_nothing():
     np.testing.assert_array_equal(after(volume()), volume())
 
 
+def test_steps_in_a_row_are_each_done_to_what_the_one_before_has_left():
+    rng = np.random.default_rng(0)
+    mask = rng.choice(np.array([0, 0, 0, 2, 5, 7], np.uint8), (12, 11, 10))
+    steps = (
+        RemoveSmall(label="spleen", smallest=5, neighbours="faces"),
+        FillHoles(label="abdomen"),
+        KeepLargest(label="liver", neighbours="faces"),
+        FillHoles(),
+        KeepLargest(label="abdomen", neighbours="faces"),
+        KeepLargest(label="tumour", neighbours="faces"),
+    )
+    found = mask
+    for step in steps:
+        before, found = found, after(found, step)
+        assert not np.array_equal(before, found) or step == FillHoles()
+    np.testing.assert_array_equal(after(mask, *steps), found)
+
+
+def test_what_was_filled_beyond_the_box_of_a_class_is_seen_by_the_next_step():
+    mask = np.full((9, 9, 9), 2, np.uint8)
+    mask[:, :, 4] = 5
+    mask[:, :, 5:] = 7
+    mask[2:7, 2:7, 4] = 0
+    first = RemoveSmall(label="spleen", smallest=1)
+    assert (after(mask, first, FillHoles())[2:7, 2:7, 4] == 2).all()
+    found = after(mask, first, FillHoles(), RemoveSmall(label="spleen", smallest=1e6))
+    assert not (found == 2).any()
+
+
 def test_steps_go_through_json_unchanged():
     steps = (
         KeepLargest(label="liver", neighbours="faces"),

@@ -11,7 +11,7 @@ from torch import nn
 from delineate.data import Prepared, restore
 from delineate.inference import Windows, foresee, predict_logits, predict_mask
 from delineate.inference import stream as stream_module
-from delineate.inference.forecast import make_job
+from delineate.inference.job import make_job
 from delineate.inference.tiles import tilings
 
 

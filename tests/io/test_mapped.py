@@ -1,5 +1,10 @@
-import numpy as np
+import os
+import shutil
 
+import numpy as np
+import pytest
+
+from delineate.errors import DataError
 from delineate.io.mapped import MappedArray
 
 
@@ -28,3 +33,10 @@ def test_an_array_lies_behind_what_the_file_begins_with(tmp_path):
 
 def test_an_empty_array_is_no_error():
     assert MappedArray.nameless((0, 4), np.uint8).array.shape == (0, 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fstatvfs"), reason="the system does not say what is free")
+def test_a_disk_without_room_is_named_before_anything_is_written(tmp_path):
+    wanted = shutil.disk_usage(tmp_path).free + (1 << 34)
+    with pytest.raises(DataError, match=r"need [0-9.]+ GB on the disk, but [0-9.]+ GB are free"):
+        MappedArray.nameless((1, wanted), np.uint8, folder=tmp_path)

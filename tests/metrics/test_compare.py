@@ -90,6 +90,10 @@ def test_better_is_lower_for_distances_and_higher_for_overlap():
     assert (distance.winner, overlap.winner) == ("first", "second")
 
 
+def test_without_a_shared_figure_nobody_wins():
+    assert compare(table(a=np.nan, b=0.5), table(a=0.5, b=np.nan)).winner is None
+
+
 def test_a_volume_is_only_higher_or_lower():
     found = compare(table("volume_ml", a=1, b=5), table("volume_ml", a=0, b=1), "volume_ml")
     assert found.direction == "neither"

@@ -31,6 +31,8 @@ from delineate.metrics.direction import difference_bounds
         ("false_lesions", "lower"),
         ("lesions", "neither"),
         ("truly_present", "neither"),
+        ("present_voxels", "neither"),
+        ("presence_accuracy", "higher"),
     ],
 )
 def test_the_name_of_a_column_says_which_way_is_better(metric, wanted):

@@ -1,5 +1,5 @@
 from itertools import product
-from math import isnan, nan
+from math import erfc, isnan, nan, sqrt
 
 import numpy as np
 import pytest
@@ -40,6 +40,19 @@ def test_many_pairs_are_drawn_and_agree_with_the_t_test_of_normal_ones():
     expected = ttest_rel(columns, np.zeros_like(columns)).pvalue
     assert sign_flip_p(columns) == pytest.approx(expected, abs=0.01)
     assert sign_flip_p(columns, seed=1) == pytest.approx(expected, abs=0.01)
+
+
+def test_one_sided_only_higher_means_count():
+    def chance_of(gains: np.ndarray) -> float:
+        return float(sign_flip_p(gains[:, None], one_sided=True)[0])
+
+    assert chance_of(np.full(6, 0.1)) == 2**-6
+    assert chance_of(np.full(6, -0.1)) == 1
+    assert chance_of(np.array([0.3, 0.0, -0.1])) == 0.5
+    assert chance_of(np.zeros(9)) == 1
+    many = np.random.default_rng(0).normal(0.05, 0.2, 40)
+    z = many.sum() / sqrt((many**2).sum())
+    assert chance_of(many) == pytest.approx(erfc(z / sqrt(2)) / 2, abs=0.01)
 
 
 def test_the_least_p_of_random_signs_is_one_among_the_draws():
@@ -112,8 +125,9 @@ def test_two_groups_are_tested_as_by_welchs_t():
     first, second = rng.normal(0, 1, 5), rng.normal(1.2, 2, 6)
     expected = permutation_test(
         (first, second),
-        lambda a, b: ttest_ind(a, b, equal_var=False).statistic ** 2,
+        lambda a, b, axis: ttest_ind(a, b, axis=axis, equal_var=False).statistic ** 2,
         alternative="greater",
+        vectorized=True,
     )
     found = group_p(np.concatenate((first, second)), groups(5, 6))
     # Four standard errors of 20 000 draws.

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from delineate.errors import DataError
-from delineate.metrics import Row, Table, mean_interval, read_table, summarise, write_table
+from delineate.metrics import (
+    Row,
+    Table,
+    mean_interval,
+    read_strata,
+    read_table,
+    summarise,
+    write_table,
+)
 
 nan = math.nan
 
@@ -59,6 +67,35 @@ def test_an_entry_that_is_no_number_is_named_with_its_line(tmp_path):
     path.write_text("case,class,dice\none,a,0.5\none,b,good\n")
     with pytest.raises(DataError, match=r"table\.csv:3: .*'good'.* is no number\."):
         read_table(path)
+
+
+@pytest.mark.parametrize("line", ["one,b", "one,b,0.5,0.7"])
+def test_a_line_of_another_length_than_the_first_is_refused(tmp_path, line):
+    path = tmp_path / "table.csv"
+    path.write_text(f"case,class,dice\none,a,0.5\n{line}\n")
+    with pytest.raises(DataError, match=r"table\.csv:3: .* more or fewer entries"):
+        read_table(path)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_read(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("case,class,dice\none,a,0.5\n", encoding="utf-8-sig")
+    assert read_table(path).mean("dice") == 0.5
+
+
+def test_a_line_that_comes_twice_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("case,class,dice\none,a,0.5\none,a,0.7\n")
+    with pytest.raises(DataError, match=r"table\.csv:3: a of one has a line already"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("read", [read_table, read_strata])
+def test_a_csv_in_another_encoding_is_refused(tmp_path, read):
+    path = tmp_path / "table.csv"
+    path.write_text("case,class,dice\nZ\u00fcrich,a,0.5\n", encoding="latin-1")
+    with pytest.raises(DataError, match=r"table\.csv: this is no text in UTF-8"):
+        read(path)
 
 
 def test_a_table_without_its_key_columns_is_refused(tmp_path):

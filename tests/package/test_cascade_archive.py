@@ -15,7 +15,7 @@ from delineate.inference.cascade_run import run_cascade
 from delineate.inference.model import Model
 from delineate.inference.predict import predict_volume
 from delineate.io import read_volume
-from delineate.package import package_runs
+from delineate.package import Statement, package_runs
 from delineate.package.predictor import card_of, package_cascade, read_cascade, read_predictor
 from delineate.package.refusals import (
     NewerFormat,
@@ -78,6 +78,15 @@ def test_the_card_has_the_stages_and_the_cards_of_their_models(packed: Path):
     assert "1. **where** (does: focus, structure: cord, margin_mm: 2.0" in card
     assert card.count("## Model\n") == 2
     assert "# Stage what\n" in card
+
+
+def test_what_only_the_authors_can_say_of_a_cascade_stands_in_its_card(study: Path, tmp_path: Path):
+    said = Statement(name="Cord, then lesions", licence="CC-BY-4.0", intended_use="Counting.")
+    package_cascade(study / "cascade.yaml", tmp_path / "c.zip", statement=said)
+    card = card_of(tmp_path / "c.zip")
+    assert card.startswith(
+        "# Cord, then lesions\n\n- licence: CC-BY-4.0\n- intended use: Counting.\n"
+    )
 
 
 def test_no_name_of_a_patient_or_a_folder_enters(study: Path, packed: Path):

@@ -57,6 +57,13 @@ def test_a_group_without_a_limit_changes_nothing(group):
     assert after.total == before.total
 
 
+def test_a_kernel_that_does_not_tell_the_free_memory_leaves_it_to_the_system(monkeypatch):
+    monkeypatch.setattr(module, "_numbers", lambda _: {"MemTotal:": 1})
+    memory = measure_memory()
+    assert memory is not None
+    assert memory.total > 0.1
+
+
 def test_processes_killed_in_the_group_are_counted(group):
     group()
     before = count_memory_kills()

@@ -222,7 +222,7 @@ def test_a_case_with_markup_in_its_name_ends_no_element(finished):
 
 def test_the_hashes_of_the_data_are_on_the_page(finished):
     cases = json.loads((finished / "cases.json").read_text())["validation"]
-    hashes = hash_cases([SimpleNamespace(**case) for case in cases])
+    hashes = hash_cases([SimpleNamespace(**case) for case in cases], finished / "memo.json")
     (finished / "hashes.json").write_text(json.dumps(hashes))
     html, outline = read(finished)
     assert combined_hash(hashes) in html

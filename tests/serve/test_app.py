@@ -250,6 +250,7 @@ def test_a_spacing_that_makes_a_scan_enormous_on_the_models_grid_is_refused(ask,
         (zipped({"../../evil": b""}), 400, "the zip holds a name that leads out of the archive."),
         (b"NRRD0004\ndata file: /etc/passwd\n\n", 400, "it names another file."),
     ],
+    ids=["text", "gzip of text", "broken gzip", "path that climbs out", "detached header"],
 )
 def test_what_is_no_scan_is_refused_with_its_reason(ask, scan, status, message):
     told = refused(ask().post("/predict", files={"image": scan}))

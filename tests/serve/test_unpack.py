@@ -1,5 +1,6 @@
 """Archives are unpacked under a limit, and refused whole where one member is not honest."""
 
+import errno
 import gzip
 import io
 import zipfile
@@ -41,7 +42,11 @@ def test_a_gzip_bomb_is_stopped_at_the_limit(tmp_path):
     assert (tmp_path / "b").stat().st_size <= 2_000_000
 
 
-@pytest.mark.parametrize("data", [b"\x1f\x8bnonsense" + bytes(50), gzip.compress(bytes(9999))[:-6]])
+@pytest.mark.parametrize(
+    "data",
+    [b"\x1f\x8bnonsense" + bytes(50), gzip.compress(bytes(9999))[:-6]],
+    ids=["nonsense", "cut short"],
+)
 def test_a_broken_gzip_is_the_clients_fault(tmp_path, data):
     packed = tmp_path / "a"
     packed.write_bytes(data)
@@ -114,6 +119,16 @@ def test_a_broken_zip_is_the_clients_fault(tmp_path, data):
     (tmp_path / "a").write_bytes(data)
     status, error = refused(unzip_series, tmp_path / "a", tmp_path / "out", max_bytes=10**6)
     assert (status, error[:18]) == (400, "the zip is broken ")
+
+
+def test_a_full_disk_is_no_fault_of_the_zip(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(unpack, "_copy", full)
+    packed = archive(tmp_path / "a", [("IM0", SLICE)])
+    with pytest.raises(OSError, match="No space left"):
+        unzip_series(packed, tmp_path / "out", max_bytes=10**6)
 
 
 def test_an_archive_without_a_scan_says_so(tmp_path):

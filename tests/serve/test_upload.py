@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,13 @@ def test_an_upload_that_is_too_large_is_refused_before_it_has_arrived(tmp_path):
         asyncio.run(receive(KIND, chunks(), tmp_path, max_bytes=10_000))
     assert caught.value.status == 413
     assert len(seen) == 11
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_part_whose_end_finds_no_room_is_no_part(tmp_path):
+    (tmp_path / "part0").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        take(form((b"image", b"a", b"data")), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 import json
 import re
 import struct
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +13,39 @@ from PIL import Image
 from delineate.errors import ConfigError
 from delineate.tracking import WandB
 
-wandb = pytest.importorskip("wandb", reason="needs delineate[wandb]")
-# W&B's own.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+
+class Run:
+    """Keeps what a run of W&B is told."""
+
+    def __init__(self, **asked):
+        self.asked, self.rows, self.told, self.saved, self.code = asked, [], {}, [], None
+        self.config = SimpleNamespace(update=lambda config, **_: self.told.update(config))
+
+    def log(self, row, step):
+        self.rows.append((step, row))
+
+    def save(self, path, *, base_path, policy):
+        self.saved.append((path, base_path, policy))
+
+    def finish(self, exit_code):
+        self.code = exit_code
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The runs that are opened, of a stand-in: the package takes seconds to import and to begin."""
+    opened = []
+
+    def init(**asked):
+        (Path(asked["dir"]) / "wandb").mkdir(exist_ok=True)
+        opened.append(Run(**asked))
+        return opened[-1]
+
+    stand_in = SimpleNamespace(
+        init=init, Settings=lambda **settings: settings, Image=lambda path: path, Error=OSError
+    )
+    monkeypatch.setitem(sys.modules, "wandb", stand_in)
+    return opened
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +94,8 @@ def rows(tracker):
     return found
 
 
-def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_its_id(tmp_path):
+def two_lives(tmp_path):
+    """A run that breaks off behind its last state, and goes on from there."""
     Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "plan.json").write_text("{}")
     first = WandB(tmp_path, "fold 0")
@@ -80,6 +111,35 @@ def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_i
     for step, loss in ((20, 0.4), (30, 0.3)):
         second.log_metrics({"loss": loss}, step=step)
     second.finalize("success")
+    return first, second
+
+
+def test_figures_panels_config_and_plan_are_sent_and_no_step_twice(tmp_path, runs):
+    first, second = two_lives(tmp_path)
+    assert second.id == first.id
+    assert [run.asked["id"] for run in runs] == [first.id] * 2
+    assert {run.asked["mode"] for run in runs} == {"offline"}
+    assert {(run.asked["name"], run.asked["project"]) for run in runs} == {("fold 0", "delineate")}
+    assert runs[0].rows == [
+        (10, {"loss": 0.5, "loss/Dice": 0.25}),
+        (10, {"panels": str(tmp_path / "a.png")}),
+        (20, {"loss": 0.4}),
+    ]
+    assert runs[1].rows == [(30, {"loss": 0.3})]
+    assert [run.told for run in runs] == [{"train.seed": 3}, {}]
+    plan = tmp_path / "plan.json"
+    assert runs[0].saved == [(str(plan), str(tmp_path.parent), "now")]
+    assert [run.code for run in runs] == [1, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("wandb") is None, reason="needs delineate[wandb]")
+# W&B's own.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_its_id(tmp_path):
+    first, second = two_lives(tmp_path)
     assert second.id == first.id
     found = rows(second)
     assert found[0][0] == 10
@@ -96,10 +156,12 @@ def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_i
     assert list(tmp_path.glob(f"wandb/offline-run-*/files/{tmp_path.name}/plan.json"))
 
 
+@pytest.mark.usefixtures("runs")
 def test_without_a_key_auto_is_offline(tmp_path):
     assert not WandB(tmp_path, "run").is_online
 
 
+@pytest.mark.usefixtures("runs")
 def test_a_key_in_the_environment_or_in_netrc_makes_auto_online(tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
     (tmp_path / "netrc").chmod(0o600)
@@ -111,6 +173,7 @@ def test_a_key_in_the_environment_or_in_netrc_makes_auto_online(tmp_path, monkey
     assert not WandB(tmp_path, "run", mode="offline").is_online
 
 
+@pytest.mark.usefixtures("runs")
 def test_online_without_a_key_is_refused_before_any_data_is_read(tmp_path):
     message = (
         "WandB: mode is online, but there is no API key. Fix: `wandb login`, or set "

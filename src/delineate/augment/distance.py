@@ -4,15 +4,14 @@ Maps are made of whole scans, so near its border a patch knows of structures tha
 What can be kept of that knowledge is kept; the rest is made anew from the patch alone.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from delineate.augment.classes import show
+from delineate.geometry import bounding_box, signed_distance
 
-__all__ = ["mend_distances", "remake_distances", "signed_distance"]
+__all__ = ["mend_distances", "remake_distances"]
 
 
 def mend_distances(
@@ -39,27 +38,10 @@ def remake_distances(
     """As many maps, from the patch's mask alone."""
     remade = torch.zeros_like(distance)
     for channel, row in enumerate(remade):
-        fresh = signed_distance(show(mask, channel, len(spacing)), spacing)
+        fresh = signed_distance(show(mask, channel, len(spacing)).cpu().numpy(), spacing)
         if fresh is not None:
-            row.copy_(fresh)
+            row.copy_(torch.from_numpy(fresh))
     return remade
-
-
-def signed_distance(
-    inside: Bool[Tensor, "*s"], spacing: tuple[float, ...]
-) -> Float[Tensor, "*s"] | None:
-    """Mm to the nearest voxel's centre across the surface, negative inside; None without one."""
-    array = inside.cpu().numpy()
-    if array.all() or not array.any():
-        return None
-    # Nothing farther off than one voxel around its box is nearer to a voxel of the structure.
-    box = tuple(
-        slice(max(0, int(line[0]) - 1), int(line[-1]) + 2)
-        for line in (_occupied(array, axis) for axis in range(array.ndim))
-    )
-    distance = np.asarray(distance_transform_edt(~array, sampling=spacing))
-    distance[box] -= np.asarray(distance_transform_edt(array[box], sampling=spacing))
-    return torch.from_numpy(distance).to(inside.device, torch.float32)
 
 
 def _changed(before: Tensor, after: Tensor, dims: int) -> list[int]:
@@ -77,10 +59,10 @@ def _mend(
     new: Bool[Tensor, "*s"],
     spacing: tuple[float, ...],
 ) -> Float[Tensor, "*s"]:
-    fresh = signed_distance(new, spacing)
-    if fresh is None:
+    made = signed_distance(new.cpu().numpy(), spacing)
+    if made is None:
         return torch.zeros_like(distance)
-    fresh = fresh.to(distance)
+    fresh = torch.from_numpy(made).to(distance)
     if not distance.any():
         return fresh
     if not (old & ~new).any():
@@ -93,18 +75,12 @@ def _mend(
 
 
 def _from_box(changed: Bool[Tensor, "*s"], spacing: tuple[float, ...]) -> Float[Tensor, "*s"]:
-    """Mm from each voxel to the box of these voxels, 0 inside."""
-    array = changed.cpu().numpy()
+    """Mm from each voxel to the box of these voxels, of which there are some; 0 inside."""
     squared = torch.zeros(changed.shape, device=changed.device)
-    for axis, (size, mm) in enumerate(zip(array.shape, spacing, strict=True)):
-        line = _occupied(array, axis)
-        places = torch.arange(size, device=changed.device)
-        gap = torch.maximum(int(line[0]) - places, places - int(line[-1])).clamp(min=0) * mm
-        squared += (gap**2).view([size if a == axis else 1 for a in range(array.ndim)])
+    box = bounding_box(changed.cpu().numpy())
+    assert box is not None
+    for axis, ((start, stop), mm) in enumerate(zip(box, spacing, strict=True)):
+        places = torch.arange(changed.shape[axis], device=changed.device)
+        gap = torch.maximum(start - places, places - (stop - 1)).clamp(min=0) * mm
+        squared += (gap**2).view([-1 if a == axis else 1 for a in range(changed.dim())])
     return squared.sqrt_()
-
-
-def _occupied(array: np.ndarray, axis: int) -> np.ndarray:
-    """The places along an axis at which the array holds something."""
-    others = tuple(a for a in range(array.ndim) if a != axis)
-    return np.flatnonzero(array.any(axis=others))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from delineate.commands.arguments import Overrides, Wanted
+from delineate.commands.arguments import Device, Figures, MemoryGb, Overrides, Trusted, Wanted
 
 __all__ = ["app"]
 
@@ -40,7 +40,7 @@ def profile(
     overrides: Overrides = None,
     steps: Annotated[int, typer.Option(min=1, help="How many are timed.")] = 20,
     trace: Annotated[Path | None, typer.Option(help="Write a Chrome trace of a few here.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    json: Figures = None,
 ) -> None:
     """Say where the time of a training step goes, what binds it, and what would help."""
     from json import dumps
@@ -109,17 +109,9 @@ def predict(
     post: Annotated[
         bool, typer.Option("--post/--no-post", help="Post-processing that was found to help.")
     ] = True,
-    memory_gb: Annotated[
-        float | None, typer.Option(min=0.1, help="The most that the process may hold.")
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
-    ] = "auto",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option("--trust", help="A package whose own networks may be run, such as my_lab."),
-    ] = None,
+    memory_gb: MemoryGb = None,
+    device: Device = "auto",
+    trust: Trusted = None,
 ) -> None:
     """Write one mask per scan, on the scan's own grid; a rerun does what is missing."""
     from delineate.console import showing_progress

@@ -5,11 +5,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from delineate.commands.arguments import Figures
 from delineate.errors import ConfigError
 
 __all__ = ["app"]
 
 app = typer.Typer()
+
+Challenges = Annotated[
+    Literal["atlas", "atlas-published"] | None,
+    typer.Option("--challenge", help="A challenge's scores besides, corrected or as published."),
+]
+Overlaps = Annotated[
+    Literal["share", "iou"],
+    typer.Option("--lesion-overlap", help="What of a lesion must be found."),
+]
+Surfaces = Annotated[
+    Literal["voxels", "elements"],
+    typer.Option("--surface", help="MONAI's surface, or surface-distance's."),
+]
 
 
 @app.command()
@@ -25,13 +39,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="mm of surface Dice and boundary F1, or CLASS=MM, once per class."),
     ] = None,
-    surface: Annotated[
-        Literal["voxels", "elements"], typer.Option(help="MONAI's surface, or surface-distance's.")
-    ] = "voxels",
+    surface: Surfaces = "voxels",
     connectivity: Annotated[int, typer.Option(help="What hangs together as a lesion.")] = 26,
-    lesion_overlap: Annotated[
-        Literal["share", "iou"], typer.Option(help="What of a lesion must be found.")
-    ] = "share",
+    lesion_overlap: Overlaps = "share",
     lesion_least: Annotated[
         float, typer.Option(min=0, max=1, help="How much of it; at 0 one voxel is enough.")
     ] = 0.0,
@@ -39,10 +49,7 @@ def evaluate(
         bool, typer.Option("--one-to-one", help="A lesion finds no more than one other.")
     ] = False,
     smallest_mm3: Annotated[float, typer.Option(min=0, help="Smaller lesions are left out.")] = 0.0,
-    challenge: Annotated[
-        Literal["atlas", "atlas-published"] | None,
-        typer.Option(help="The scores of a challenge besides, corrected or as published."),
-    ] = None,
+    challenge: Challenges = None,
     probabilities: Annotated[
         Path | None, typer.Option(help="A folder of probabilities: is the model calibrated?")
     ] = None,
@@ -93,7 +100,7 @@ def compare(
     groups: Annotated[
         Path | None, typer.Option(help="A CSV with a column case, and columns to group by.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures here.")] = None,
+    json: Figures = None,
 ) -> None:
     """Say how much better a model is on the same cases, and how sure that is.
 

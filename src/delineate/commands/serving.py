@@ -1,9 +1,11 @@
 """A model behind HTTP."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from delineate.commands.arguments import Device, MemoryGb, Trusted
 
 __all__ = ["app"]
 
@@ -19,23 +21,15 @@ def serve(
         str, typer.Option(help="The address to listen on; by default this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free one.")] = 8000,
-    memory_gb: Annotated[
-        float | None, typer.Option(help="Memory that one prediction may use.")
-    ] = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        typer.Option(help="auto (a GPU where there is one), cpu or cuda."),
-    ] = "auto",
+    memory_gb: MemoryGb = None,
+    device: Device = "auto",
     max_mb: Annotated[
         int, typer.Option(min=1, help="The largest upload, and the largest scan unpacked.")
     ] = 2000,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds for an upload, and for the mask at once.")
     ] = 600,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option("--trust", help="A package whose own networks may be run, such as my_lab."),
-    ] = None,
+    trust: Trusted = None,
 ) -> None:
     """Take scans over HTTP and answer with their masks and volumes."""
     from delineate.serve import Limits, Service, require_packages

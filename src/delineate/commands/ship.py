@@ -6,16 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from delineate.commands.arguments import Trusted
 from delineate.errors import ConfigError
 
 __all__ = ["app"]
 
 app = typer.Typer()
-
-Trust = Annotated[
-    list[str] | None,
-    typer.Option("--trust", help="A package whose own networks may be run, such as my_lab."),
-]
 
 
 @app.command()
@@ -27,7 +23,7 @@ def package(
     name: Annotated[str | None, typer.Option(help="What the card calls the model.")] = None,
     licence: Annotated[str | None, typer.Option(help="Under which others may use it.")] = None,
     use: Annotated[str | None, typer.Option(help="What it is meant for, in a sentence.")] = None,
-    trust: Trust = None,
+    trust: Trusted = None,
 ) -> None:
     """Put a trained model into one file: weights, plan, card, and nothing that can run."""
     from delineate.console import showing_progress
@@ -39,7 +35,9 @@ def package(
     trusted = tuple(trust or ())
     with showing_progress() as bars:
         if runs[0].suffix in (".yaml", ".yml"):
-            cascade = package_cascade(_only(runs), out, trust=trusted, progress=bars.track)
+            cascade = package_cascade(
+                _only(runs), out, statement=statement, trust=trusted, progress=bars.track
+            )
             typer.echo(f"Package: {out} ({_counted(cascade.stages, 'stage')}, {_size(out)})")
             return
         model = package_runs(runs, out, statement=statement, trust=trusted, progress=bars.track)
@@ -60,7 +58,7 @@ def export(
         list[Path] | None,
         typer.Option(help="A scan to compare on, once per channel; a run has its own."),
     ] = None,
-    trust: Trust = None,
+    trust: Trusted = None,
 ) -> None:
     """Write a model for ONNX, torch.export or MONAI, and compare it with the trained one."""
     from delineate.export import (

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from delineate.data.boxes import cut
 from delineate.data.foreground import rows_of
 from delineate.data.kept import Kept, default_ram_gb
 from delineate.data.key import case_key, plan_key
-from delineate.data.signed_distance import fill_continued
 from delineate.data.store import Facts, StoredArray, open_case
 from delineate.datasets import Case, Dataset
 from delineate.errors import DataError
+from delineate.geometry import cut, fill_continued
 from delineate.labels import IGNORE
 from delineate.plan import Plan
 

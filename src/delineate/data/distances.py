@@ -15,8 +15,8 @@ import numpy as np
 
 from delineate.data.cache import Cache
 from delineate.data.every_case import Progress, for_every_case
-from delineate.data.signed_distance import signed_distance
 from delineate.data.store import open_case, write_case
+from delineate.geometry import signed_distance
 from delineate.plan import Plan
 
 __all__ = ["make_distances"]

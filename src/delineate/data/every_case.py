@@ -1,7 +1,6 @@
 """The same work for every case, side by side; what goes wrong is told for all of them together."""
 
 import errno
-import os
 import shutil
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from delineate.cores import usable_cores
 from delineate.errors import DataError
 
 __all__ = ["Progress", "for_every_case"]
@@ -45,7 +45,7 @@ def for_every_case(
     if not cases:
         return
     # Threads: unpacking, arithmetic and packing run outside the interpreter lock.
-    pool = ThreadPoolExecutor(workers or min(_processors(), _MOST_WORKERS))
+    pool = ThreadPoolExecutor(workers or min(usable_cores(), _MOST_WORKERS))
     try:
         futures = {pool.submit(make, case): case for case in cases}
         finished: Iterable[Future[None]] = as_completed(futures)
@@ -108,10 +108,3 @@ def _disk_full(homes: Mapping[str, Path]) -> DataError:
         f"{folder}: the disk is full ({free / 1e9:.2g} GB free); {left} cases need {need}. "
         "Fix: free space, or choose another folder for the cache; what is done is kept."
     )
-
-
-def _processors() -> int:
-    """How many processors this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

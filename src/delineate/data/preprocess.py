@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from delineate.data.boxes import Box, bounding_box, slices
 from delineate.data.resample import decide, resample, resample_mask
 from delineate.errors import DataError, PlanError
+from delineate.geometry import Box, bounding_box, slices
 from delineate.io import Volume
 from delineate.labels import Labels
 from delineate.plan import Normalisation, Plan

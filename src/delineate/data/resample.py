@@ -11,8 +11,8 @@ from math import prod
 
 import numpy as np
 
-from delineate.data.boxes import bounding_box, slices
 from delineate.data.interpolation import Kind, apply, used_columns, weights
+from delineate.geometry import bounding_box, slices
 
 __all__ = ["decide", "resample", "resample_mask", "resample_scores"]
 

@@ -3,11 +3,11 @@
 Every kind of finding is listed with its meaning in `delineate.datasets.findings.KINDS`.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from delineate.cores import usable_cores
 from delineate.datasets.case import Dataset
 from delineate.datasets.checkup import Checked, check_case
 from delineate.datasets.cohort import (
@@ -35,7 +35,7 @@ def examine(
         workers: Threads; None takes as many as there are processors for this process.
         progress: Wraps the cases as they are done: (iterable, total, description) -> iterable.
     """
-    with ThreadPoolExecutor(workers or _processors()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         results: Iterable[Checked] = pool.map(partial(check_case, dataset=dataset), dataset.cases)
         if progress is not None:
             results = progress(results, len(dataset.cases), "examining")
@@ -57,13 +57,6 @@ def examine(
         cases=tuple(one.facts for one in checked),
         findings=tuple(sorted(findings, key=_order)),
     )
-
-
-def _processors() -> int:
-    """Those that this process may use, which under a scheduler are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _order(finding: Finding) -> tuple[object, ...]:

@@ -9,8 +9,9 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import Logger
 
 from delineate.contracts import Batch
-from delineate.engine.hardware import Precision, keep_freed_memory, lightning_precision
+from delineate.engine.hardware import Precision, lightning_precision
 from delineate.engine.task import Task
+from delineate.inference.allocator import freed_memory_kept
 
 __all__ = ["fit"]
 
@@ -28,7 +29,6 @@ def fit(
 ) -> None:
     """Train `task` on `batches`, which may be endless: the clock of the task ends the training."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    keep_freed_memory()
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
     trainer = Trainer(
@@ -45,7 +45,7 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    with warnings.catch_warnings():
+    with freed_memory_kept(), warnings.catch_warnings():
         # Lightning advises more loader workers whatever the loader does; ours are planned.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)

@@ -1,22 +1,18 @@
-"""What the machine does best: device, precision, and an allocator that does not give pages back."""
+"""What the machine does best: device, precision, whether to compile."""
 
-import ctypes
 import os
 import shutil
-import sys
 from typing import Literal
 
 import torch
 
 from delineate.errors import ConfigError
 
-__all__ = ["choose_compile", "choose_device", "choose_precision", "keep_freed_memory"]
+__all__ = ["choose_compile", "choose_device", "choose_precision"]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_NEVER = 2**31 - 1
 
 
 def choose_device(wish: str = "auto") -> str:
@@ -59,13 +55,3 @@ def choose_compile(wish: Literal["auto"] | bool, device: str, *, long: bool) -> 
 def lightning_precision(precision: Precision) -> str:
     """The name that a Lightning Trainer knows it by."""
     return _LIGHTNING_NAMES[precision]
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks, so that a training step does not fault its pages in anew."""
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _NEVER)
-        mallopt(_M_TRIM_THRESHOLD, _NEVER)

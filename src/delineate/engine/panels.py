@@ -18,6 +18,7 @@ from delineate.io import atomic_path
 from delineate.labels import Labels
 from delineate.plan import Plan
 from delineate.report.figures import class_colours
+from delineate.report.view import PICTURE, PLANES, Plane, cut
 from delineate.tracking.tracker import Tracker
 
 __all__ = ["Panels"]
@@ -35,8 +36,7 @@ DARKEST, BRIGHTEST = 0.5, 99.5
 class View:
     """Which slice of a case is shown, and what is known of it beforehand."""
 
-    axis: int | None
-    """The axis that is cut; None for a picture."""
+    plane: Plane
     place: int
     grey: UInt8[np.ndarray, "rows columns"]
     truth: Bool[np.ndarray, "k rows columns"]
@@ -80,7 +80,7 @@ class Panels:
         if case not in self._views:
             self._views[case] = _choose_view(self.cache, case, self.plan)
         view = self._views[case]
-        self._cuts[case] = _layers(mask, self.plan.labels, view.axis, view.place)
+        self._cuts[case] = _layers(mask, self.plan.labels, view.plane, view.place)
 
     def observe(self, scores: Mapping[str, float]) -> None:
         """Draw what was taken since the last validation, and hand it on."""
@@ -108,57 +108,45 @@ def _choose_view(cache: Cache, case: str, plan: Plan) -> View:
     image = cache.read_image(case)[:1]
     truth = cache.read_mask(case)
     if image.ndim == 3:
-        axis, place = None, 0
+        plane, place = PICTURE, 0
     else:
-        axis = max(range(3), key=lambda a: (round(plan.spacing[a], 3), a))
-        across = truth.ndim - 3 + axis
+        plane = max(PLANES, key=lambda plane: round(plan.spacing[plane.axis or 0], 3))
+        across = truth.ndim - 3 + (plane.axis or 0)
         areas = (truth > 0).sum(axis=tuple(a for a in range(truth.ndim) if a != across))
         place = int(areas.argmax()) if areas.any() else truth.shape[across] // 2
     return View(
-        axis=axis,
+        plane=plane,
         place=place,
-        grey=_to_grey(_upright(image, axis, place)[0]),
-        truth=_layers(truth, plan.labels, axis, place),
+        grey=_to_grey(cut(image, plane, place)[0]),
+        truth=_layers(truth, plan.labels, plane, place),
     )
 
 
-def _layers(mask: np.ndarray, labels: Labels, axis: int | None, place: int) -> np.ndarray:
+def _layers(mask: np.ndarray, labels: Labels, plane: Plane, place: int) -> np.ndarray:
     """(k, rows, columns) bool of one slice, one layer per leaf of the labels."""
     # The slice first: a layer per class of a whole volume is more than memory may hold.
     if labels.overlapping:
-        return _upright(mask, axis, place) > 0
-    cut = _upright(mask[None], axis, place)[0]
-    return np.stack([cut == channel for channel in range(1, labels.channels)])
+        return cut(mask, plane, place) > 0
+    codes = cut(mask[None], plane, place)[0]
+    return np.stack([codes == channel for channel in range(1, labels.channels)])
 
 
-def _upright(array: np.ndarray, axis: int | None, place: int) -> np.ndarray:
-    """(k, rows, columns) of one slice: up is up, and the first spatial axis runs to the left."""
-    if axis is None:
-        return array
-    cut = np.take(array, place, axis=1 + axis)
-    return cut.swapaxes(1, 2)[:, ::-1, ::-1]
-
-
-def _to_grey(cut: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(cut, (DARKEST, BRIGHTEST))
-    return np.clip((cut - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
+def _to_grey(values: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(values, (DARKEST, BRIGHTEST))
+    return np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
 
 
 def _size(view: View, spacing: Sequence[float]) -> tuple[int, int]:
     """Pixels of the shown slice, in its true proportions."""
     rows, columns = view.grey.shape
-    if view.axis is None:
-        wide = columns * spacing[1] / (rows * spacing[0])
-    else:
-        across, up = (a for a in range(3) if a != view.axis)
-        wide = columns * spacing[across] / (rows * spacing[up])
+    wide = columns * spacing[view.plane.across] / (rows * spacing[view.plane.up])
     return HEIGHT, max(1, round(HEIGHT * min(max(wide, 1 / WIDEST), WIDEST)))
 
 
-def _resized(cut: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(cut))
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 

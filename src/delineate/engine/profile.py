@@ -17,10 +17,12 @@ from torch.profiler import profile as watch_kernels
 from torch.utils.flop_counter import FlopCounterMode
 
 from delineate.contracts import Batch
+from delineate.cores import usable_cores
 from delineate.data.batches import Batches
-from delineate.engine.hardware import Precision, keep_freed_memory
+from delineate.engine.hardware import Precision
 from delineate.engine.memory_use import memory_figures
 from delineate.engine.step import TrainingStep
+from delineate.inference.allocator import freed_memory_kept
 from delineate.io import atomic_path
 
 __all__ = ["Profile", "Stopwatch", "measure", "write_trace"]
@@ -135,7 +137,11 @@ def measure(step: TrainingStep, batches: Batches, *, steps: int) -> Profile:
 
     The others are none, and as many as would keep up; the weights of the task move.
     """
-    keep_freed_memory()
+    with freed_memory_kept():
+        return _measure(step, batches, steps=steps)
+
+
+def _measure(step: TrainingStep, batches: Batches, *, steps: int) -> Profile:
     if step.device == "cuda":
         torch.backends.cudnn.benchmark = True
     asked = batches.workers
@@ -225,7 +231,7 @@ def _enough(reading: float, computing: float) -> int:
 
 def _others(asked: int, enough: int) -> list[int]:
     """Numbers of reading processes to compare with; only POSIX systems can share memory."""
-    most = (os.cpu_count() or 1) if os.name == "posix" else 0
+    most = usable_cores() if os.name == "posix" else 0
     return sorted({0, min(enough, most)} - {asked})
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from delineate.errors import DataError
 from delineate.io import atomic_path
 
-__all__ = ["Average", "load_weights", "save_weights"]
+__all__ = ["Average", "load_weights", "misfit", "save_weights", "separate"]
 
 
 class Average:
@@ -46,17 +47,20 @@ class Average:
 
 def save_weights(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write `path` (.safetensors) and its facts beside it (.json), each atomically."""
-    # Tied weights are written once per name: safetensors refuses shared storage.
-    separate = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
     try:
         with atomic_path(path) as part:
-            save_file(separate, part)
+            save_file(separate(state), part)
         with atomic_path(path.with_suffix(".json")) as part:
             part.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     except (SafetensorError, OSError) as error:
         raise DataError(
             f"{path}: cannot be written ({error}). Fix: make room on the disk."
         ) from None
+
+
+def separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor on the CPU in storage of its own, which safetensors wants of tied weights too."""
+    return {name: v.detach().cpu().contiguous().clone() for name, v in state.items()}
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -67,13 +71,24 @@ def load_weights(network: nn.Module, path: Path) -> None:
         state = load_file(path)
     except SafetensorError as error:
         raise DataError(f"{path}: not a readable safetensors file ({error}).") from None
+    wrong = misfit(network, state)
+    if wrong:
+        raise DataError(
+            f"{path}: the weights do not fit the network of plan.json: {wrong}. "
+            "Fix: use the plan of that training."
+        )
+    network.load_state_dict(state)
+
+
+def misfit(network: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """How the weights differ from the network's own, for messages; empty where they fit."""
     own = network.state_dict()
     missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
-    if missing or foreign or shapes:
-        raise DataError(
-            f"{path}: the weights do not fit the network of plan.json: "
-            f"{len(missing)} missing, {len(foreign)} unknown, {len(shapes)} of another shape"
-            f" (first: {(missing + foreign + shapes)[0]}). Fix: use the plan of that training."
-        )
-    network.load_state_dict(state)
+    wrong = missing + foreign + shapes
+    if not wrong:
+        return ""
+    return (
+        f"{len(missing)} missing, {len(foreign)} unknown, {len(shapes)} of another shape "
+        f"(first: {wrong[0]})"
+    )

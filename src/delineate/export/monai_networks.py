@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from delineate.engine.weights import separate
 from delineate.models import SegResNet, UNet
 from delineate.plan import Network, Plan
 
@@ -137,6 +138,4 @@ def _sequences(stages: nn.ModuleList) -> list[nn.Sequential]:
 
 def _renamed(network: nn.Module, names: Mapping[str, str]) -> dict[str, Tensor]:
     state = network.state_dict()
-    return {
-        theirs: state[ours].detach().cpu().contiguous().clone() for ours, theirs in names.items()
-    }
+    return separate({theirs: state[ours] for ours, theirs in names.items()})

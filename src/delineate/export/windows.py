@@ -13,8 +13,7 @@ from delineate.datasets import Case
 from delineate.errors import DataError
 from delineate.export.scores import window_shape
 from delineate.inference.scans import find_scans
-from delineate.io import read_header
-from delineate.package import find_runs, list_cases
+from delineate.package import find_runs, is_there, list_cases
 from delineate.plan import Plan
 
 __all__ = ["Sample", "first_scan", "noise_sample", "scan_sample"]
@@ -57,14 +56,8 @@ def first_scan(folder: Path) -> tuple[str, ...] | None:
     """The files of the first held-out case of a training, if they are still there."""
     if not folder.is_dir():
         return None
-    for case in list_cases(find_runs([folder]), "validation"):
-        try:
-            for path in case.images:
-                read_header(path)
-        except (DataError, OSError):
-            continue
-        return case.images
-    return None
+    cases = list_cases(find_runs([folder]), "validation")
+    return next((case.images for case in cases if is_there(case)), None)
 
 
 def _window(image: Tensor, plan: Plan, place: float) -> Tensor:

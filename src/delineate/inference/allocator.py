@@ -1,4 +1,8 @@
-"""Memory that does not cost a page fault for every 4 kB that a window needs anew."""
+"""What the allocators of main memory and of the card keep of what is freed.
+
+A window, or a training step, needs the blocks that the one before it has freed: given back to the
+system in between, each 4 kB of them would cost a page fault.
+"""
 
 import ctypes
 import mmap
@@ -11,33 +15,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["freed_memory_kept", "give_back", "join_splinters", "zeros"]
+__all__ = ["freed_memory_kept", "give_back", "keep_freed_memory", "zeros"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
 _AS_GLIBC_ADAPTS = 32 << 20
 """The most that glibc raises the threshold to by itself."""
-_SPLINTERS, _KEPT_BY_A_THREAD = range(24, 260, 16), 7
-"""Bytes of blocks, and how many of each size glibc keeps per thread."""
-_LARGE = 8 << 20
+
+
+_keepers = 0
+"""How many want freed memory to be kept: the setting is one for the whole process."""
+
+
+def keep_freed_memory() -> None:
+    """From here on, glibc keeps what is freed. Elsewhere than on Linux nothing happens."""
+    global _keepers
+    _keepers += 1
+    _set_thresholds(mapped=_NEVER, trimmed=_NEVER)
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """While active, glibc keeps what a network frees for its next window; afterwards it is given
-    back. Elsewhere than on Linux nothing happens.
+    """While active, what a network frees is kept for its next window; then it is given back.
+
+    What is freed afterwards is still kept where someone else wants that, such as a training that
+    has stopped to predict.
     """
-    mallopt = _of_glibc("mallopt")
-    if mallopt is None:
-        yield
-        return
-    mallopt(_M_MMAP_THRESHOLD, _NEVER)
-    mallopt(_M_TRIM_THRESHOLD, _NEVER)
+    global _keepers
+    keep_freed_memory()
     try:
         yield
     finally:
-        mallopt(_M_MMAP_THRESHOLD, _AS_GLIBC_ADAPTS)
-        mallopt(_M_TRIM_THRESHOLD, 2 * _AS_GLIBC_ADAPTS)
+        _keepers -= 1
+        if not _keepers:
+            _set_thresholds(mapped=_AS_GLIBC_ADAPTS, trimmed=2 * _AS_GLIBC_ADAPTS)
         give_back(torch.device("cpu"))
 
 
@@ -48,24 +59,6 @@ def give_back(device: torch.device) -> None:
     trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
-
-
-def join_splinters(block: Tensor) -> None:
-    """Make room where a large block is that is about to be freed, so that the next one fits there.
-
-    PyTorch's blocks are aligned: a splinter is split off from each and freed. As long as glibc
-    keeps the splinter for its thread, it does not join the freed block again, which is then too
-    small by these few bytes for the next window: up to seven windows would lie side by side. Taking
-    twice as many splinters as a thread keeps and freeing the latest first leaves it with others.
-    """
-    malloc, free = _of_glibc("malloc"), _of_glibc("free")
-    if malloc is None or free is None or block.device.type != "cpu" or block.nbytes < _LARGE:
-        return
-    malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    free.restype, free.argtypes = None, [ctypes.c_void_p]
-    taken = [malloc(size) for size in _SPLINTERS for _ in range(2 * _KEPT_BY_A_THREAD)]
-    for splinter in reversed(taken):
-        free(splinter)
 
 
 def zeros(shape: tuple[int, ...], kind: torch.dtype, device: torch.device) -> Tensor:
@@ -82,6 +75,14 @@ def zeros(shape: tuple[int, ...], kind: torch.dtype, device: torch.device) -> Te
     if hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(pages, dtype=kind).view(shape)
+
+
+def _set_thresholds(*, mapped: int, trimmed: int) -> None:
+    """From how many bytes on a block gets pages of its own, and a free end is given back."""
+    mallopt = _of_glibc("mallopt")
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, mapped)
+        mallopt(_M_TRIM_THRESHOLD, trimmed)
 
 
 def _of_glibc(name: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from delineate.data.boxes import Box, slices
+from delineate.geometry import Box, slices
 from delineate.io.volume import Grid, Volume
 
 __all__ = ["crop", "grow", "inside"]

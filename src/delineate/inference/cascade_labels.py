@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from delineate.data.boxes import Box, bounding_box, slices
 from delineate.errors import DataError
+from delineate.geometry import Box, bounding_box, slices
 from delineate.inference.postprocess import find_region
 from delineate.labels import Class, Labels
 

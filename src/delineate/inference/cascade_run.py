@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from delineate.data.boxes import Box
 from delineate.errors import ConfigError, DataError
+from delineate.geometry import Box
 from delineate.inference.answer import NOTHING, Extras
 from delineate.inference.cascade import Cascade, Focus, Gate, PresenceGate, Segment, Stage
 from delineate.inference.cascade_crop import crop, grow, inside

@@ -6,28 +6,30 @@ it raises the mean Dice of its class by at least 0.001, and when a paired test s
 chance: of all ways to give the cases' differences a sign, at most 5 % (divided by the number of
 steps tried on that class: the best of many is often good by chance) have a mean as high. After a
 step is taken, what is left is tried once more on top of it. With fewer than 8 cases nothing is
-chosen: no figure of theirs could be told from chance.
+chosen: no figure of theirs could be told from chance. Of more than 50, 50 are drawn.
 
 Dice counts as in the scores: 1 where truth and prediction are empty, 0 where only one is.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from delineate.data.boxes import bounding_box, slices
 from delineate.errors import DataError
+from delineate.geometry import slices
 from delineate.inference.postprocess import (
     FillHoles,
     KeepLargest,
     RemoveSmall,
     Step,
     apply_steps,
+    box_of,
     components,
+    find_boxes,
     find_holes,
     find_region,
     steps_from_json,
@@ -35,17 +37,19 @@ from delineate.inference.postprocess import (
 )
 from delineate.io import Volume, atomic_path, read_mask
 from delineate.labels import Labels
+from delineate.metrics.permutation import sign_flip_p
 
 __all__ = ["choose_postprocessing", "read_postprocessing", "write_postprocessing"]
 
+log = logging.getLogger("delineate")
+
 FEWEST_CASES = 8
+MOST_CASES = 50
+"""Of more, so many are drawn: a hundred classes in a large CT take seconds a case."""
 LEAST_GAIN = 0.001
 LEVEL = 0.05
 SIZES_MM3 = (3, 10, 30, 100, 300, 1000, 3000, 10_000)
 SIZES_PIXELS = (5, 10, 20, 50, 100, 200, 500, 1000)
-_EXACT = 16
-"""Up to so many differing cases, every choice of signs is counted; beyond, so many are drawn."""
-_DRAWS = 50_000
 
 Pair = tuple[str | Path | Volume, str | Path | Volume]
 """A predicted mask and the true one, in memory or where they lie."""
@@ -56,22 +60,34 @@ def choose_postprocessing(
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """The steps that help on these cases, and one sentence per class that says why or why not.
 
-    The masks must be predictions of cases that the network was not trained on; each is read twice.
+    The masks must be predictions of cases that the network was not trained on; each is read twice
+    at most. Of more than `MOST_CASES`, so many are drawn, which a sentence before the others says.
     """
     if len(pairs) < FEWEST_CASES:
         return (), (
             f"Nothing is chosen: {len(pairs)} validation cases are too few, {FEWEST_CASES} are "
             "the least.",
         )
+    some, told = _drawn(pairs)
+    log.info("post-processing is chosen on %d validation cases", len(some))
     trials = {leaf.name: _Trial(leaf.name) for leaf in labels.leaves}
     for _ in range(2):
         waiting = [trial for trial in trials.values() if not trial.done]
-        for predicted, true in pairs:
+        for predicted, true in some if waiting else ():
             _score_case(_read(predicted), _read(true), waiting, labels)
         for trial in waiting:
             trial.decide()
     steps = tuple(step for trial in trials.values() for step in trial.chosen)
-    return steps, tuple(trial.reason() for trial in trials.values())
+    return steps, (*told, *(trial.reason() for trial in trials.values()))
+
+
+def _drawn(pairs: Sequence[Pair]) -> tuple[Sequence[Pair], tuple[str, ...]]:
+    """So many cases as are looked at, the same each time, and a sentence where that is not all."""
+    if len(pairs) <= MOST_CASES:
+        return pairs, ()
+    drawn = np.random.default_rng(0).choice(len(pairs), MOST_CASES, replace=False)
+    told = f"Chosen on {MOST_CASES} of {len(pairs)} validation cases, drawn at random (seed 0)."
+    return [pairs[i] for i in sorted(drawn.tolist())], (told,)
 
 
 def write_postprocessing(path: Path, steps: Sequence[Step], reasons: Sequence[str]) -> None:
@@ -121,7 +137,7 @@ class _Trial:
             return
         best = max(tried, key=lambda step: tried[step].mean())
         gain, level = tried[best], LEVEL / len(tried)
-        p = chance_of(gain)
+        p = float(sign_flip_p(gain[:, None], one_sided=True)[0])
         helps = bool(gain.mean() >= LEAST_GAIN and p <= level)
         self.told.append(
             f"{best}: mean Dice {before.mean():.4f} to {(before + gain).mean():.4f} over "
@@ -137,20 +153,6 @@ class _Trial:
         return f"{self.label}: {'; then '.join(self.told)}."
 
 
-def chance_of(gains: np.ndarray) -> float:
-    """How often signs drawn at random make a sum of gains at least as high (one-sided)."""
-    known = np.abs(gains[gains != 0])
-    if not len(known):
-        return 1.0
-    reached = gains.sum() * (1 - 1e-12)
-    if len(known) <= _EXACT:
-        signs = np.array(list(product((-1, 1), repeat=len(known))), np.int8)
-        return float((signs @ known >= reached).mean())
-    rng = np.random.default_rng(0)
-    signs = rng.integers(0, 2, (_DRAWS, len(known)), dtype=np.int8) * 2 - 1
-    return float((1 + (signs @ known >= reached).sum()) / (1 + _DRAWS))
-
-
 def _score_case(predicted: Volume, true: Volume, trials: Sequence[_Trial], labels: Labels) -> None:
     """Note for every class what each step would do to this case."""
     if predicted.array.shape != true.array.shape:
@@ -162,20 +164,21 @@ def _score_case(predicted: Volume, true: Volume, trials: Sequence[_Trial], label
     mask, truth = _plain(predicted, labels), _plain(true, labels)
     if steps:
         mask = apply_steps(mask.copy(), steps, labels, spacing)
+    boxes = find_boxes(mask, labels), find_boxes(truth, labels)
     seen = None
     if labels.ignore is not None and not labels.overlapping:
         seen = truth != labels.ignore
     for trial in trials:
-        own = find_region(mask, trial.label, labels)
-        wanted = find_region(truth, trial.label, labels)
-        box = bounding_box(own | wanted)
+        box = box_of(trial.label, labels, *boxes)
         if box is None:
             trial.note(1.0, dict.fromkeys(_candidates(trial, len(spacing)), 1.0))
             continue
-        place = slices(box)
-        free = None if labels.overlapping else (mask[place] == 0)
+        place = (..., *slices(box))
+        own = find_region(mask[place], trial.label, labels)
+        wanted = find_region(truth[place], trial.label, labels)
+        free = None if labels.overlapping else mask[place] == 0
         counted = None if seen is None else seen[place]
-        case = _Case(own[place], wanted[place], free, counted, float(np.prod(spacing)))
+        case = _Case(own, wanted, free, counted, float(np.prod(spacing)))
         found = {step: case.dice(step) for step in _candidates(trial, len(spacing))}
         trial.note(case.dice(None), found)
 

@@ -7,7 +7,7 @@ nothing (MR). So a scanner's gain is no departure, while a CT without its rescal
 A figure departs when it lies outside the training's own range by more than a margin: a quarter of
 that range, and never less than what is harmless anyway (10 % of a spacing or a field of view, half
 a deviation or 5 % of the training's range of intensities). Few scans say little about their range,
-so the margin grows as they get fewer.
+so the margin grows by three times the range over their number.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

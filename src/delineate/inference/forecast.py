@@ -8,21 +8,20 @@ main memory before that price is exceeded. A smaller overlap is never chosen: th
 as a window whatever the overlap, so it would not save memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, inf, prod
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from delineate.data import Prepared
 from delineate.errors import DataError
 from delineate.inference.allocator import give_back
-from delineate.inference.decision import SCRATCH, Matrix, mask_type, matrices_of
+from delineate.inference.decision import SCRATCH
 from delineate.inference.forward_memory import count_window, held_bytes, measure_window
-from delineate.inference.lines import Line
-from delineate.inference.sliding import Network, Windows, lines_of
+from delineate.inference.job import Job, make_job
+from delineate.inference.sliding import Network, Windows
 from delineate.inference.tiles import Tiling, tilings
 from delineate.plan.main_memory import measure_memory
 
@@ -63,31 +62,6 @@ class Forecast:
     """Whether there is room for memory that is kept for the next window (see `allocator.py`)."""
     notes: tuple[str, ...]
     """What the budget has changed, one sentence each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What there is to do, whatever the budget; memory in bytes."""
-
-    patch: tuple[int, ...]
-    batch: int
-    channels: int
-    axis: int
-    depth: int
-    lines: Sequence[Line]
-    matrices: tuple[Matrix, ...]
-    old: tuple[int, ...]
-    new: tuple[int, ...]
-    mask: int
-    crop: int
-    """One window of the scan."""
-    flips: bool
-    device: torch.device
-
-    @property
-    def scores(self) -> int:
-        """One window of scores."""
-        return 4 * self.channels * prod(self.patch)
 
 
 class _Use(NamedTuple):
@@ -148,40 +122,6 @@ def foresee(
     if choice is None:
         raise _refusal(job, held, window, memory_gb)
     return _within(job, choice, held, limit, window)
-
-
-def make_job(
-    prepared: Prepared,
-    windows: Windows,
-    *,
-    channels: int,
-    threshold: float | None,
-    device: torch.device,
-) -> Job:
-    """The facts of a scan; it is streamed along the axis that makes the sums smallest."""
-    old = prepared.shape
-    new = tuple(stop - start for start, stop in prepared.box)
-    depths = [min(p, n) for p, n in zip(windows.patch, old, strict=True)]
-    axis = windows.slice_axis
-    if axis is None:
-        axis = min(range(len(old)), key=lambda a: depths[a] * prod(old) / old[a])
-    layers = 1 if threshold is None else channels
-    kind = mask_type(channels) if threshold is None else np.uint8
-    return Job(
-        patch=windows.patch,
-        batch=windows.batch,
-        channels=channels,
-        axis=axis,
-        depth=depths[axis],
-        lines=lines_of(windows, old),
-        matrices=matrices_of(old, new, separate_axis=prepared.separate_axis),
-        old=old,
-        new=new,
-        mask=layers * prod(prepared.source_shape) * np.dtype(kind).itemsize,
-        crop=4 * len(prepared.array) * prod(windows.patch),
-        flips=bool(windows.flips),
-        device=device,
-    )
 
 
 def _choose(job: Job, held: _Use, limit: _Use, window: float) -> _Choice | None:

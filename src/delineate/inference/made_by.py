@@ -25,7 +25,7 @@ def claim_folder(out: Path, model: Predictor) -> None:
     facts = _facts(model)
     path = out / FILE
     if path.is_file():
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = _read(path)
         different = [key for key in facts if known.get(key) != facts[key]]
         if different:
             raise DataError(
@@ -36,6 +36,14 @@ def claim_folder(out: Path, model: Predictor) -> None:
         return
     with atomic_path(path) as part:
         part.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}. Fix: choose another folder.") from None
+    return known if isinstance(known, dict) else {}
 
 
 def _facts(model: Predictor) -> dict[str, Any]:

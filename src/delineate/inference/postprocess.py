@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from delineate.data.boxes import bounding_box, slices
 from delineate.errors import DataError
+from delineate.geometry import Box, bounding_box, slices
 from delineate.labels import Labels
 
 __all__ = [
@@ -107,16 +107,23 @@ def apply_steps(
         spacing: mm along each spatial axis.
     """
     check_steps(steps, labels)
+    boxes: dict[int, Box] | None = None
     for step in steps:
-        region = find_region(mask, step.label, labels)
-        box = bounding_box(region)
+        if step.label is None:
+            box = bounding_box(find_region(mask, None, labels))
+        else:
+            boxes = boxes or find_boxes(mask, labels)
+            box = box_of(step.label, labels, boxes)
         if box is None:
             continue
         inside = mask[(..., *slices(box))]
+        region = find_region(inside, step.label, labels)
         if isinstance(step, FillHoles):
-            _fill(inside, region[slices(box)], step, labels)
+            _fill(inside, region, step, labels)
+            # What was filled may lie beyond the box of the id that it got.
+            boxes = None
         else:
-            gone = find_removed(region[slices(box)], step, voxel=float(np.prod(spacing)))
+            gone = find_removed(region, step, voxel=float(np.prod(spacing)))
             _remove(inside, gone, step.label, labels)
     return mask
 
@@ -144,6 +151,34 @@ def find_region(mask: np.ndarray, label: str | None, labels: Labels) -> np.ndarr
     for other in others:
         region |= mask == other
     return region
+
+
+def find_boxes(mask: np.ndarray, labels: Labels) -> dict[int, Box]:
+    """The box of each class with an id that the mask has, by its channel, in one look at all ids.
+
+    A box that was found before voxels were removed still holds what is left.
+    """
+    if labels.overlapping:
+        boxes = ((layer, bounding_box(voxels != 0)) for layer, voxels in enumerate(mask))
+        return {layer: box for layer, box in boxes if box is not None}
+    from scipy import ndimage
+
+    places = ndimage.find_objects(mask, max_label=max(leaf.id or 0 for leaf in labels.leaves))
+    found = {}
+    for channel, leaf in enumerate(labels.leaves, 1):
+        place = places[leaf.id - 1] if leaf.id else None
+        if place is not None:
+            found[channel] = tuple((s.start, s.stop) for s in place)
+    return found
+
+
+def box_of(label: str, labels: Labels, *known: Mapping[int, Box]) -> Box | None:
+    """The box around a class of any rank, from what `find_boxes` says of one mask or of several."""
+    members = labels.members(label)
+    found = [boxes[member] for boxes in known for member in members if member in boxes]
+    if not found:
+        return None
+    return tuple((min(a for a, _ in e), max(b for _, b in e)) for e in zip(*found, strict=True))
 
 
 def find_removed(

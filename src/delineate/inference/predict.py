@@ -59,8 +59,8 @@ def predict_case(
     Args:
         model: What predicts.
         paths: As `find_scans` gives them.
-        memory_gb: What the process may hold at its peak, and what it may take of the card; a
-            budget that cannot be kept is a DataError. None is most of what is free.
+        memory_gb: What the process may hold while windows are predicted, and what it may take of
+            the card; a budget that cannot be kept is a DataError. None is most of what is free.
         device: Where windows are predicted.
         extras: What is wanted beside the mask.
     """

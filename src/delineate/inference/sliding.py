@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from delineate.contracts import Output
-from delineate.data.boxes import Box
-from delineate.inference.allocator import join_splinters
+from delineate.geometry import Box
 from delineate.inference.crops import Crops
 from delineate.inference.lines import Line, make_line
 from delineate.inference.sums import Sums
@@ -139,7 +138,6 @@ def slabs(
                 done = start[sums.axis]
             weights = [line.weights[i] for line, i in zip(lines, window, strict=True)]
             sums.add(found[i], start, weights)
-        join_splinters(found)
         del found  # or they would still be there while the next windows are predicted
     yield from sums.release(done, sums.box[sums.axis][1])
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from delineate.data.boxes import bounding_box, slices
+from delineate.geometry import bounding_box, slices
 
 __all__ = ["combine_masks", "staple", "vote"]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from delineate.data import Prepared
-from delineate.data.boxes import slices
+from delineate.geometry import slices
 from delineate.inference.allocator import freed_memory_kept
 from delineate.inference.crops import Crops
 from delineate.inference.decision import Decision, Matrix, mask_type, matrices_of

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from delineate.data.boxes import Box
+from delineate.geometry import Box
 from delineate.inference.allocator import zeros
 
 __all__ = ["Sums"]

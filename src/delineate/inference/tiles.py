@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from delineate.data.boxes import Box
+from delineate.geometry import Box
 from delineate.inference.decision import Matrix, reach
 from delineate.inference.lines import Line
 

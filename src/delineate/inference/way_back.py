@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from delineate.data import Prepared
-from delineate.data.boxes import Box, slices
 from delineate.data.interpolation import apply, used_columns
+from delineate.geometry import Box, slices
 from delineate.inference.decision import matrices_of
 
 __all__ = ["WayBack"]

@@ -1,6 +1,7 @@
 """An array that lies in a file: written and read in parts, and never in memory as a whole."""
 
 import mmap
+import os
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -8,6 +9,8 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import numpy as np
+
+from delineate.errors import DataError
 
 __all__ = ["MappedArray"]
 
@@ -32,8 +35,10 @@ class MappedArray:
         self, file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype | type, *, offset: int = 0
     ) -> None:
         count = prod(shape)
+        size = offset + max(1, count * np.dtype(dtype).itemsize)
+        _check_room(file, size)
         # The file grows by a hole: what is never written takes no room on most disks.
-        file.truncate(offset + max(1, count * np.dtype(dtype).itemsize))
+        file.truncate(size)
         file.flush()
         self._map = mmap.mmap(file.fileno(), 0)
         self.array = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
@@ -83,3 +88,16 @@ class MappedArray:
     def save(self) -> None:
         """Have all that was written on the disk."""
         self._map.flush()
+
+
+def _check_room(file: BinaryIO, size: int) -> None:
+    """The disk has room for that many bytes: a write to a mapped hole of a full one kills us."""
+    if not hasattr(os, "fstatvfs"):
+        return
+    disk = os.fstatvfs(file.fileno())
+    free = disk.f_bavail * disk.f_frsize
+    if size > free:
+        raise DataError(
+            f"scores of all classes need {size / 1e9:.1f} GB on the disk, but {free / 1e9:.1f} GB "
+            "are free. Fix: make room, or choose another disk."
+        )

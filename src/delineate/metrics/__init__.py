@@ -10,7 +10,6 @@ from delineate.metrics.folders import evaluate_folders
 from delineate.metrics.hierarchy import hierarchy_violations
 from delineate.metrics.lesions import LesionRule, Lesions, count_lesions, measure_lesions
 from delineate.metrics.measures import GROUPS, Measures
-from delineate.metrics.named_tables import read_tables
 from delineate.metrics.overlap import Counts, confusion, count
 from delineate.metrics.patients import read_patients
 from delineate.metrics.presence import Presence, area_under_curve, judge_presence
@@ -20,7 +19,15 @@ from delineate.metrics.score import score_masks
 from delineate.metrics.strata import Strata, read_strata
 from delineate.metrics.subgroups import Group, Subgroups, size_groups, subgroups
 from delineate.metrics.surface import SurfaceDistances, measure_surfaces, surface_distances
-from delineate.metrics.table import Row, Table, join_tables, read_table, summarise, write_table
+from delineate.metrics.table import (
+    Row,
+    Table,
+    join_tables,
+    read_table,
+    read_tables,
+    summarise,
+    write_table,
+)
 
 __all__ = [
     "GROUPS",

@@ -8,10 +8,9 @@ import numpy as np
 from delineate.metrics.bootstrap import mean_intervals
 from delineate.metrics.direction import Direction, difference_bounds, direction
 from delineate.metrics.holm import correct
-from delineate.metrics.known import known_mean
 from delineate.metrics.pairing import pair_tables
 from delineate.metrics.permutation import EXACT, sign_flip_p, signed_ranks
-from delineate.metrics.table import Table
+from delineate.metrics.table import Table, known_mean
 
 __all__ = ["Difference", "compare", "compare_classes", "take_differences"]
 
@@ -57,8 +56,8 @@ class Difference:
 
     @property
     def winner(self) -> str | None:
-        """The name of the table that is better on average; None for a tie or no direction."""
-        if self.direction == "neither" or not self.mean:
+        """The name of the better table on average; None for a tie, no direction or no value."""
+        if self.direction == "neither" or not abs(self.mean) > 0:
             return None
         return self.names[(self.mean > 0) != (self.direction == "higher")]
 

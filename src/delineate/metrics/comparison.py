@@ -111,8 +111,9 @@ def _between(
         (first, one), (second, other) = tables.items()
         names = first, second
         whole = compare(one, other, metric, names=names, patients=patients, seed=seed)
-        classes = compare_classes(one, other, metric, names=names, patients=patients, seed=seed)
-        return whole, classes if by_class else ()
+        if not by_class:
+            return whole, ()
+        return whole, compare_classes(one, other, metric, names=names, patients=patients, seed=seed)
     ranking = rank_tables(tables, metric, patients=patients, seed=seed)
     classes = rank_classes(tables, metric, patients=patients, seed=seed) if by_class else ()
     return ranking, classes

@@ -1,6 +1,5 @@
 """Compare a folder of predicted masks with the true ones, case by case."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from delineate.cores import usable_cores
 from delineate.errors import DataError
 from delineate.io import is_image, read_mask, stem
 from delineate.io.volume import Volume
@@ -60,7 +60,7 @@ def evaluate_folders(
 
 def processors() -> int:
     """How many cases are measured at a time: each holds its two masks and a copy of one."""
-    return min(8, os.cpu_count() or 1)
+    return min(8, usable_cores())
 
 
 def pair_files(prediction: Path, truth: Path | Mapping[str, str | Path]) -> list[Pair]:

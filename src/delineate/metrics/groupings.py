@@ -8,11 +8,10 @@ import numpy as np
 from delineate.errors import DataError
 from delineate.metrics.direction import bounds, difference_bounds
 from delineate.metrics.holm import correct
-from delineate.metrics.known import known_mean
 from delineate.metrics.pairing import Paired
 from delineate.metrics.strata import Strata, groups_of
 from delineate.metrics.subgroups import Subgroups, size_groups, subgroups
-from delineate.metrics.table import Table
+from delineate.metrics.table import Table, known_mean
 
 __all__ = ["Grouping", "group_by_columns", "group_by_size", "take_subgroups"]
 

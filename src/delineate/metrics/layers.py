@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from delineate.geometry import bounding_box, slices
 from delineate.labels import IGNORE, Labels
 from delineate.metrics.overlap import union
 
 __all__ = ["Layer", "layers", "single_layer"]
-
-Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,27 +68,6 @@ def _disjoint(members: dict[str, tuple[int, ...]]) -> list[dict[str, tuple[int, 
 
 
 def _cut(prediction: np.ndarray, truth: np.ndarray, names: dict[int, str]) -> Layer:
-    box = _around([_box(prediction), _box(truth)]) or (slice(0, 0),) * truth.ndim
+    found = bounding_box((prediction > 0) | (truth > 0))
+    box = (slice(0, 0),) * truth.ndim if found is None else slices(found)
     return Layer(prediction=prediction[box], truth=truth[box], names=names)
-
-
-def _box(image: np.ndarray) -> Box | None:
-    """The box around all positive numbers; None where there are none."""
-    sides = []
-    # The maximum over the first axis holds all that the other axes need.
-    while image.ndim:
-        line = np.flatnonzero(image.reshape(len(image), -1).max(1, initial=0) > 0)
-        if not line.size:
-            return None
-        sides.append(slice(int(line[0]), int(line[-1]) + 1))
-        image = image.max(0)
-    return tuple(sides)
-
-
-def _around(boxes: list[Box | None]) -> Box | None:
-    """The box around all boxes; None where there is none."""
-    known = [box for box in boxes if box is not None]
-    if not known:
-        return None
-    sides = zip(*known, strict=True)
-    return tuple(slice(min(s.start for s in a), max(s.stop for s in a)) for a in sides)

@@ -12,8 +12,7 @@ import numpy as np
 
 from delineate.errors import DataError
 from delineate.metrics.direction import direction
-from delineate.metrics.known import known_mean
-from delineate.metrics.table import Table
+from delineate.metrics.table import Table, known_mean
 
 __all__ = ["Paired", "pair_tables"]
 

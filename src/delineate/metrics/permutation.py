@@ -15,20 +15,23 @@ ROUNDING = 1e-11
 """Statistics that are the same but for rounding count as reached."""
 
 
-def sign_flip_p(differences: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Two-sided p of each column of (cases, tests): may the mean difference be 0?
+def sign_flip_p(differences: np.ndarray, *, one_sided: bool = False, seed: int = 0) -> np.ndarray:
+    """The p of each column of (cases, tests): may the mean difference be 0?
 
     If nothing differs, each pair could as well be the other way round: every pattern of signs is as
     likely as the observed one. NaN is no pair; a test of fewer than two pairs is NaN, one of pairs
     that are all equal is 1.
+
+    Args:
+        one_sided: Ask only whether the mean lies above 0.
     """
     pairs = (~np.isnan(differences)).sum(0)
     columns = np.where(np.isnan(differences), 0.0, differences)
     few = (columns != 0).sum(0) <= EXACT
     found = np.full(columns.shape[1], nan)
-    found[few] = [_exact_p(column[column != 0]) for column in columns[:, few].T]
+    found[few] = [_exact_p(column[column != 0], one_sided) for column in columns[:, few].T]
     if not few.all():
-        found[~few] = _drawn_p(columns[:, ~few], seed)
+        found[~few] = _drawn_p(columns[:, ~few], one_sided, seed)
     return np.where(pairs < 2, nan, found)
 
 
@@ -75,33 +78,36 @@ def group_p(values: np.ndarray, groups: np.ndarray, *, seed: int = 0) -> float:
     return (reached + 1) / (DRAWS + 1)
 
 
-def _exact_p(differences: np.ndarray) -> float:
-    """The share of all patterns of signs that lie as far from 0 as the observed one."""
+def _exact_p(differences: np.ndarray, one_sided: bool) -> float:
+    """The share of all patterns of signs that lie as far from 0 (one-sided: as high)."""
     if not differences.size:
         return 1.0
     # The first sign stays: the other half of the patterns is the mirror image.
     sums = differences[:1]
     for difference in differences[1:]:
         sums = np.concatenate((sums + difference, sums - difference))
-    return float((np.abs(sums) >= _threshold(differences)).mean())
+    sums = np.concatenate((sums, -sums)) if one_sided else np.abs(sums)
+    return float((sums >= _threshold(differences, one_sided)).mean())
 
 
-def _drawn_p(columns: np.ndarray, seed: int) -> np.ndarray:
+def _drawn_p(columns: np.ndarray, one_sided: bool, seed: int) -> np.ndarray:
     """The same from random patterns, the same ones for every column."""
     rng = np.random.default_rng(seed)
-    threshold = _threshold(columns)
+    threshold = _threshold(columns, one_sided)
     at_once = max(1, CHUNK // max(columns.shape))
     reached = np.zeros(columns.shape[1])
     for start in range(0, DRAWS, at_once):
         shape = (min(at_once, DRAWS - start), len(columns))
         signs = rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
-        reached += (np.abs(signs @ columns) >= threshold).sum(0)
+        sums = signs @ columns
+        reached += ((sums if one_sided else np.abs(sums)) >= threshold).sum(0)
     # The observed signs are one of the possible draws.
     return (reached + 1) / (DRAWS + 1)
 
 
-def _threshold(differences: np.ndarray) -> np.ndarray:
-    return np.abs(differences.sum(0)) - ROUNDING * np.abs(differences).sum(0)
+def _threshold(differences: np.ndarray, one_sided: bool) -> np.ndarray:
+    observed = differences.sum(0)
+    return (observed if one_sided else np.abs(observed)) - ROUNDING * np.abs(differences).sum(0)
 
 
 def _mean_ranks(sizes: np.ndarray) -> np.ndarray:

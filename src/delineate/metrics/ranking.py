@@ -17,9 +17,8 @@ from delineate.metrics.bootstrap import case_draws, mean_intervals
 from delineate.metrics.compare import Difference, take_differences
 from delineate.metrics.direction import bounds, direction
 from delineate.metrics.holm import correct
-from delineate.metrics.known import known_mean
 from delineate.metrics.pairing import Paired, pair_tables
-from delineate.metrics.table import Table
+from delineate.metrics.table import Table, known_mean
 
 __all__ = ["Ranking", "Standing", "rank_classes", "rank_tables"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate.errors import DataError
+from delineate.metrics.table import csv_lines
 
 __all__ = ["Strata", "groups_of", "read_strata", "terciles"]
 
@@ -78,23 +79,21 @@ def terciles(
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line with its place; entries without the blanks around them."""
-    # Excel begins its CSV with a byte order mark.
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        head = file.readline()
-        file.seek(0)
-        reader = csv.DictReader(file, delimiter=max(",;\t", key=head.count), restval="")
-        names = [name.strip() for name in reader.fieldnames or ()]
-        if CASE not in names:
-            raise DataError(
-                f"{path}: the first line must name the column {CASE}; it names "
-                f"{', '.join(names) or 'none'}."
-            )
-        reader.fieldnames = names
-        for line in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in line:
-                raise DataError(f"{where}: more entries than the first line has columns.")
-            yield where, {name: entry.strip() for name, entry in line.items()}
+    lines = csv_lines(path)
+    head = lines[0] if lines else ""
+    reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count), restval="")
+    names = [name.strip() for name in reader.fieldnames or ()]
+    if CASE not in names:
+        raise DataError(
+            f"{path}: the first line must name the column {CASE}; it names "
+            f"{', '.join(names) or 'none'}."
+        )
+    reader.fieldnames = names
+    for line in reader:
+        where = f"{path}:{reader.line_num}"
+        if None in line:
+            raise DataError(f"{where}: more entries than the first line has columns.")
+        yield where, {name: entry.strip() for name, entry in line.items()}
 
 
 def _number(text: str) -> float | None:

@@ -5,7 +5,7 @@ same, however many classes it has a figure for. NaN (no value) is left out at ea
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -17,7 +17,17 @@ from delineate.io import atomic_path
 from delineate.metrics.bootstrap import mean_interval
 from delineate.metrics.direction import bounds
 
-__all__ = ["Row", "Table", "join_tables", "read_table", "summarise", "write_table"]
+__all__ = [
+    "Row",
+    "Table",
+    "csv_lines",
+    "join_tables",
+    "known_mean",
+    "read_table",
+    "read_tables",
+    "summarise",
+    "write_table",
+]
 
 KEYS = ("case", "class")
 
@@ -67,17 +77,17 @@ class Table:
 
     def case_means(self, metric: str) -> dict[str, float]:
         """The mean over the classes of each case."""
-        means = _mean(self.values(metric), axis=1)
+        means = known_mean(self.values(metric), axis=1)
         return dict(zip(self.cases, means.tolist(), strict=True))
 
     def class_means(self, metric: str) -> dict[str, float]:
         """The mean over the cases of each class."""
-        means = _mean(self.values(metric), axis=0)
+        means = known_mean(self.values(metric), axis=0)
         return dict(zip(self.labels, means.tolist(), strict=True))
 
     def mean(self, metric: str) -> float:
         """The mean over cases of the means over classes."""
-        return float(_mean(np.array(list(self.case_means(metric).values())), axis=0))
+        return float(known_mean(np.array(list(self.case_means(metric).values())), axis=0))
 
     def interval(self, metric: str, *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
         """Where the mean lies when the cases are drawn anew (bootstrap); NaN below two cases."""
@@ -89,6 +99,14 @@ class Table:
         lines = [columns, *([_figure(v) for v in row] for row in rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
         return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def known_mean(values: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean of what is known (not NaN) along an axis; NaN where nothing is."""
+    known = ~np.isnan(values)
+    number = known.sum(axis)
+    total = np.where(known, values, 0.0).sum(axis)
+    return np.where(number > 0, total / np.maximum(number, 1), nan)
 
 
 def summarise(table: Table) -> tuple[list[str], list[list[str | float]]]:
@@ -124,12 +142,52 @@ def write_table(table: Table, path: Path) -> None:
 def read_table(path: Path) -> Table:
     """Read what `write_table` wrote, or the table of a run's folder; extra columns are kept."""
     path = _find(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        metrics = [name for name in reader.fieldnames or () if name not in KEYS]
-        if not set(KEYS) <= set(reader.fieldnames or ()):
-            raise DataError(f"{path}: the first line must name the columns case and class.")
-        return Table(tuple(_row(line, metrics, f"{path}:{reader.line_num}") for line in reader))
+    reader = csv.DictReader(csv_lines(path))
+    metrics = [name for name in reader.fieldnames or () if name not in KEYS]
+    if not set(KEYS) <= set(reader.fieldnames or ()):
+        raise DataError(f"{path}: the first line must name the columns case and class.")
+    rows: dict[tuple[str, str], Row] = {}
+    for line in reader:
+        where = f"{path}:{reader.line_num}"
+        row = _row(line, metrics, where)
+        if (row.case, row.label) in rows:
+            raise DataError(
+                f"{where}: {row.label} of {row.case} has a line already. Fix: keep one."
+            )
+        rows[row.case, row.label] = row
+    return Table(tuple(rows.values()))
+
+
+def csv_lines(path: Path) -> list[str]:
+    """The lines of a CSV with their ends; other text than UTF-8 is a DataError."""
+    try:
+        # A spreadsheet begins its CSV with a byte order mark.
+        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: this is no text in UTF-8. Fix: save it as CSV UTF-8.") from None
+
+
+def read_tables(paths: Sequence[Path]) -> dict[str, Table]:
+    """Read tables or runs; each is named by the last parts of its path that tell it apart."""
+    places = [_parts(path) for path in paths]
+    for i, path in enumerate(paths):
+        if places[i] in places[:i]:
+            raise DataError(f"compare: {path} is given twice. Fix: give different tables.")
+    number = 1
+    while len({parts[-number:] for parts in places}) < len(places):
+        number += 1
+    names = ("/".join(parts[-number:]) for parts in places)
+    return {name: read_table(path) for name, path in zip(names, paths, strict=True)}
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    """The parts of a path that tell a table apart: runs/a/validation/table.csv is runs/a."""
+    full = path.resolve()
+    if full.name == "table.csv":
+        full = full.parent
+    elif full.suffix == ".csv":
+        full = full.with_suffix("")
+    return (full.parent if full.name == "validation" else full).parts[1:]
 
 
 def _find(path: Path) -> Path:
@@ -144,19 +202,14 @@ def _find(path: Path) -> Path:
 
 
 def _row(line: dict[str, str], metrics: list[str], where: str) -> Row:
+    # What csv makes of too many entries, and of too few.
+    if None in line or None in line.values():
+        raise DataError(f"{where}: the line has more or fewer entries than the first has columns.")
     try:
         values = {name: float(line[name]) if line[name] else nan for name in metrics}
-    except (TypeError, ValueError):
+    except ValueError:
         raise DataError(f"{where}: {list(line.values())} has an entry that is no number.") from None
     return Row(case=line["case"], label=line["class"], values=values)
-
-
-def _mean(values: np.ndarray, *, axis: int) -> np.ndarray:
-    """The mean of what is known; NaN where nothing is."""
-    known = ~np.isnan(values)
-    number = known.sum(axis)
-    total = np.where(known, values, 0.0).sum(axis)
-    return np.where(number > 0, total / np.maximum(number, 1), nan)
 
 
 def _text(value: float) -> str:

@@ -22,13 +22,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.models.blocks import convolution, initialise
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_down, way_up
 from delineate.models.norm import NormAct
+from delineate.models.unet import UNet
 
 __all__ = ["AttentionUNet"]
 
 
-class AttentionUNet(EncoderDecoder):
+class AttentionUNet(UNet):
     """A U-Net whose skips, but the finest, pass an attention gate; two or three dimensions.
 
     Args:
@@ -51,38 +51,25 @@ class AttentionUNet(EncoderDecoder):
         deep_supervision: bool = False,
         checkpointing: bool = False,
     ) -> None:
-        check_stages(
-            "AttentionUNet",
-            features=features,
-            strides=strides,
-            kernels=kernels,
-            convolutions=convolutions,
-        )
-        if len(features) < 3:
-            raise ValueError(
-                "AttentionUNet: needs at least three stages, as the finest skip has no gate; "
-                f"got {len(features)}. Fix: a larger patch, or UNet."
-            )
-        super().__init__(strides, checkpointing=checkpointing)
-        self.encoder = way_down(
+        super().__init__(
             in_channels,
-            features=features,
-            strides=strides,
-            kernels=kernels,
-            convolutions=convolutions,
-        )
-        self.gates = nn.ModuleList(
-            Gate(features[i], features[i + 1], strides[i + 1]) for i in range(1, len(features) - 1)
-        )
-        self.up, self.decoder, self.heads = way_up(
             out_channels,
             features=features,
             strides=strides,
             kernels=kernels,
             convolutions=convolutions,
             deep_supervision=deep_supervision,
+            checkpointing=checkpointing,
         )
-        initialise(self)
+        if len(features) < 3:
+            raise ValueError(
+                "AttentionUNet: needs at least three stages, as the finest skip has no gate; "
+                f"got {len(features)}. Fix: a larger patch, or UNet."
+            )
+        self.gates = nn.ModuleList(
+            Gate(features[i], features[i + 1], strides[i + 1]) for i in range(1, len(features) - 1)
+        )
+        initialise(self.gates)
 
     def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
         """The coarse features, up-sampled, and the gated skip beside them."""

@@ -6,64 +6,20 @@ arithmetic. Here a skip is added to the coarser features and not put beside them
 the Dice after a number of steps was the same, so that in a given time there are more of them.
 """
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from delineate.models.blocks import initialise
-from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_down, way_up
+from delineate.models.unet import UNet
 
 __all__ = ["LightUNet"]
 
 
-class LightUNet(EncoderDecoder):
+class LightUNet(UNet):
     """The plain U-Net's encoder with a decoder of one convolution a stage; two or three dimensions.
 
-    Args:
-        strides: per stage, the stride on entering it; the first is all ones.
-        kernels: per stage, the kernel of all its convolutions.
-        convolutions: per stage, how many convolutions of the encoder.
-        deep_supervision: while training, also return logits of every coarser decoder stage.
-        checkpointing: recompute each stage in the backward pass: less memory, a third more time.
+    Its arguments are the plain U-Net's; `convolutions` counts those of the encoder.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        features: Sequence[int],
-        strides: Sequence[Sequence[int]],
-        kernels: Sequence[Sequence[int]],
-        convolutions: Sequence[int],
-        deep_supervision: bool = False,
-        checkpointing: bool = False,
-    ) -> None:
-        check_stages(
-            "LightUNet",
-            features=features,
-            strides=strides,
-            kernels=kernels,
-            convolutions=convolutions,
-        )
-        super().__init__(strides, checkpointing=checkpointing)
-        self.encoder = way_down(
-            in_channels,
-            features=features,
-            strides=strides,
-            kernels=kernels,
-            convolutions=convolutions,
-        )
-        self.up, self.decoder, self.heads = way_up(
-            out_channels,
-            features=features,
-            strides=strides,
-            kernels=kernels,
-            convolutions=(1,) * len(features),
-            deep_supervision=deep_supervision,
-            added=True,
-        )
-        initialise(self)
+    light = True
 
     def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
         """The coarse features, up-sampled, and the skip added to them."""

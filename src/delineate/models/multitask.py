@@ -13,13 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output
-from delineate.models.encoder_decoder import EncoderDecoder
 from delineate.models.unet import UNet
 
 __all__ = ["MultiTaskUNet"]
 
 
-class MultiTaskUNet(EncoderDecoder):
+class MultiTaskUNet(UNet):
     """A U-Net that also says what the image holds; two or three dimensions by `strides`.
 
     Args:
@@ -44,8 +43,7 @@ class MultiTaskUNet(EncoderDecoder):
         deep_supervision: bool = False,
         checkpointing: bool = False,
     ) -> None:
-        super().__init__(strides, checkpointing=checkpointing)
-        unet = UNet(
+        super().__init__(
             in_channels,
             out_channels,
             features=features,
@@ -53,9 +51,8 @@ class MultiTaskUNet(EncoderDecoder):
             kernels=kernels,
             convolutions=convolutions,
             deep_supervision=deep_supervision,
+            checkpointing=checkpointing,
         )
-        self.encoder, self.up = unet.encoder, unet.up
-        self.decoder, self.heads = unet.decoder, unet.heads
         self.presence = nn.Linear(2 * features[-1], presence)
 
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:

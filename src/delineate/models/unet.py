@@ -9,6 +9,7 @@ How we differ from nnU-Net: heads of the coarser resolutions exist only with dee
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from delineate.models.blocks import initialise
 from delineate.models.encoder_decoder import EncoderDecoder, check_stages, way_down, way_up
@@ -27,6 +28,9 @@ class UNet(EncoderDecoder):
         checkpointing: recompute each stage in the backward pass: less memory, a third more time.
     """
 
+    light: ClassVar = False
+    """Whether skips are added, and one convolution follows."""
+
     def __init__(
         self,
         in_channels: int,
@@ -40,7 +44,11 @@ class UNet(EncoderDecoder):
         checkpointing: bool = False,
     ) -> None:
         check_stages(
-            "UNet", features=features, strides=strides, kernels=kernels, convolutions=convolutions
+            type(self).__name__,
+            features=features,
+            strides=strides,
+            kernels=kernels,
+            convolutions=convolutions,
         )
         super().__init__(strides, checkpointing=checkpointing)
         self.encoder = way_down(
@@ -55,7 +63,8 @@ class UNet(EncoderDecoder):
             features=features,
             strides=strides,
             kernels=kernels,
-            convolutions=convolutions,
+            convolutions=(1,) * len(features) if self.light else convolutions,
             deep_supervision=deep_supervision,
+            added=self.light,
         )
         initialise(self)

@@ -17,7 +17,14 @@ from delineate.package.refusals import (
     WrongChecksum,
     WrongSize,
 )
-from delineate.package.runs import find_runs, list_cases, mirrored_axes, model_of, open_model
+from delineate.package.runs import (
+    find_runs,
+    is_there,
+    list_cases,
+    mirrored_axes,
+    model_of,
+    open_model,
+)
 from delineate.package.ship import package_runs
 from delineate.package.write import write_package
 
@@ -36,6 +43,7 @@ __all__ = [
     "WrongSize",
     "describe_preprocessing",
     "find_runs",
+    "is_there",
     "list_cases",
     "mirrored_axes",
     "model_of",

@@ -14,7 +14,7 @@ from delineate.metrics import Table
 from delineate.package.facts import Training
 from delineate.plan import Plan
 
-__all__ = ["Statement", "write_card"]
+__all__ = ["Statement", "list_facts", "said_by_authors", "write_card"]
 
 WORST = 5
 """So many of the held-out cases are shown."""
@@ -32,7 +32,8 @@ WAYS = {
 class Statement:
     """What only the authors of a model can say."""
 
-    name: str = "Model"
+    name: str = ""
+    """Empty: 'Model', or 'Cascade'."""
     licence: str = "not stated: ask the authors before you use or pass on the model"
     intended_use: str = (
         "research on scans like those described below, by people who can judge the masks"
@@ -62,6 +63,16 @@ def write_card(
     return "\n\n".join(sections) + "\n"
 
 
+def said_by_authors(statement: Statement) -> dict[str, str]:
+    """Licence and use, as facts of a card."""
+    return {"licence": statement.licence, "intended use": statement.intended_use}
+
+
+def list_facts(facts: dict[str, str]) -> str:
+    """Facts by name, one a line."""
+    return "\n".join(f"- {name}: {_cell(value)}" for name, value in facts.items())
+
+
 def _head(model: Model, statement: Statement, training: Training) -> str:
     plan = model.plan
     weights = sum(p.numel() for network in model.networks for p in network.parameters())
@@ -71,13 +82,12 @@ def _head(model: Model, statement: Statement, training: Training) -> str:
         "from": ", ".join(plan.channels),
         "gives": f"{kind}, on the scan's own grid",
         "networks": f"{_counted(training.networks)}, {weights / 1e6:.2f} million weights",
-        "licence": statement.licence,
-        "intended use": statement.intended_use,
+        **said_by_authors(statement),
     }
     return (
-        f"# {' '.join(statement.name.split())}\n\n"
+        f"# {' '.join(statement.name.split()) or 'Model'}\n\n"
         "**For research. Not a medical device: not for diagnosis, treatment or any decision about "
-        f"a patient.**\n\n{_listed(facts)}\n\n{_classes(plan)}"
+        f"a patient.**\n\n{list_facts(facts)}\n\n{_classes(plan)}"
     )
 
 
@@ -169,7 +179,7 @@ def _worst(table: Table) -> str:
 
 def _data(model: Model, training: Training) -> str:
     plan = model.plan
-    return _listed(
+    return list_facts(
         {
             "cases trained on": str(training.trained),
             "cases held out": str(training.held_out),
@@ -195,7 +205,7 @@ def _domain(domain: Domain | None) -> str:
         relative = " deviations from the scan's mean" if rule.kind == "zscore" else ""
         told = "; ".join(f"{p} %: {s}" for p, s in zip(PERCENTILES, spans, strict=True))
         facts[f"intensities of {channel}, by percentile"] = told + relative
-    return f"Over {domain.cases} scans, from the least to the most:\n\n{_listed(facts)}"
+    return f"Over {domain.cases} scans, from the least to the most:\n\n{list_facts(facts)}"
 
 
 def _training(training: Training) -> str:
@@ -212,7 +222,7 @@ def _training(training: Training) -> str:
     packages = training.environment.get("packages", {})
     if packages:
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in packages.items())
-    return _listed(facts)
+    return list_facts(facts)
 
 
 def _path(model: Model) -> str:
@@ -223,7 +233,7 @@ def _path(model: Model) -> str:
     if len(model.networks) > 1:
         network += f"; {len(model.networks)} networks, {WAYS[model.combine]}"
     steps = "; ".join(map(str, model.steps)) or "none"
-    return _listed(
+    return list_facts(
         {
             "before": "`preprocessing.json` has every step with its figures",
             "network": network,
@@ -254,10 +264,6 @@ def _interval(table: Table, metric: str) -> str:
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _listed(facts: dict[str, str]) -> str:
-    return "\n".join(f"- {name}: {_cell(value)}" for name, value in facts.items())
 
 
 def _cell(text: str) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
-from delineate.errors import DataError
+from delineate.errors import ConfigError, DataError
 from delineate.inference.cascade import Cascade
 from delineate.inference.model import Model
 from delineate.package.archive import Archive, open_archive, write_archive
+from delineate.package.card import Statement, list_facts, said_by_authors
 from delineate.package.cascade_file import StageText, build_cascade, parse_cascade
 from delineate.package.checks import FIX, Known
 from delineate.package.read import read_card, read_package
@@ -38,7 +39,9 @@ def holds_cascade(path: Path) -> bool:
         return False
 
 
-def write_cascade_package(path: Path, texts: Sequence[StageText], packages: Sequence[Path]) -> None:
+def write_cascade_package(
+    path: Path, texts: Sequence[StageText], packages: Sequence[Path], *, statement: Statement
+) -> None:
     """Write the stages and their packages, in the same order; at once or not at all."""
     names = [f"stages/{number}.zip" for number in range(len(packages))]
     entries = [
@@ -48,7 +51,7 @@ def write_cascade_package(path: Path, texts: Sequence[StageText], packages: Sequ
     stages = json.dumps({"stages": entries}, indent=1) + "\n"
 
     def members() -> Iterator[tuple[str, bytes]]:
-        yield CARD, _card(texts, packages).encode()
+        yield CARD, _card(texts, packages, statement).encode()
         yield STAGES, stages.encode()
         for name, package in zip(names, packages, strict=True):
             yield name, package.read_bytes()
@@ -81,14 +84,16 @@ def _read_stage(archive: Archive, member: str, unpacked: Path, trust: Sequence[s
     unpacked.write_bytes(archive.read(member))
     try:
         return read_package(unpacked, trust=trust)
-    except DataError as error:
+    except (DataError, ConfigError) as error:
         told = str(error).replace(str(unpacked), f"{archive.path}: {member}")
         raise type(error)(told) from None
 
 
-def _card(texts: Sequence[StageText], packages: Sequence[Path]) -> str:
+def _card(texts: Sequence[StageText], packages: Sequence[Path], statement: Statement) -> str:
     """The stages in a list, and below it the cards of their models, one heading deeper."""
-    lines = ["# Cascade", "", "Stages, in their order:", ""]
+    title = " ".join(statement.name.split()) or "Cascade"
+    lines = [f"# {title}", "", list_facts(said_by_authors(statement)), ""]
+    lines += ["Stages, in their order:", ""]
     lines += [f"{n}. **{text.name}** ({_tell(text)})" for n, text in enumerate(texts, 1)]
     for text, package in zip(texts, packages, strict=True):
         card = re.sub(r"^(#{1,5} )", r"#\1", read_card(package), flags=re.MULTILINE)

@@ -1,16 +1,15 @@
 """What a model card says of a training, without a name of a case, a person or a folder."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
-from pathlib import Path
 from typing import Any
 
 from delineate.config import Config, Part, load_config
 from delineate.metrics import Row, Table, read_table
 from delineate.package.runs import list_cases
+from delineate.report.record import read_record
 from delineate.run_folder import RunFolder
 
 __all__ = ["Training", "pool_tables", "take_training"]
@@ -40,26 +39,26 @@ class Training:
 def take_training(runs: Sequence[RunFolder]) -> Training:
     """The facts of all runs; what a run has not written is left out."""
     configs = [load_config(run.config) for run in runs]
+    records = [read_record(run.path) for run in runs]
     everyone = list_cases(runs, "training", "validation")
     return Training(
         networks=tuple(config.model.name for config in configs),
-        steps=tuple(_read_json(run.weights.with_suffix(".json")).get("step") for run in runs),
-        seconds=tuple(_last(run.metrics, "seconds") for run in runs),
+        steps=tuple(_step(run) for run in runs),
+        seconds=tuple(record.curves.last("seconds") for record in records),
         trained=len(list_cases(runs, "training")),
         held_out=len(list_cases(runs, "validation")),
         patients=len({case.group or case.id for case in everyone}),
         recipe=_recipe(configs),
-        environment=_read_json(runs[0].path / "environment.json"),
+        environment=records[0].environment,
     )
 
 
 def pool_tables(runs: Iterable[RunFolder]) -> Table | None:
     """The scores of every held-out case; the mean where several networks had it held out."""
     found: dict[tuple[str, str], list[Row]] = {}
-    for run in runs:
-        if run.table.is_file():
-            for row in read_table(run.table).rows:
-                found.setdefault((row.case, row.label), []).append(row)
+    for table in (read_table(run.table) for run in runs if run.table.is_file()):
+        for row in table.rows:
+            found.setdefault((row.case, row.label), []).append(row)
     return Table(tuple(map(_mean_row, found.values()))) if found else None
 
 
@@ -102,17 +101,6 @@ def _weighted(part: Any) -> str:
     return part.name if weight == 1 else f"{weight:g} {part.name}" if plain else f"ramp {part.name}"
 
 
-def _last(path: Path, column: str) -> float | None:
-    """The latest figure of a column of metrics.csv; None where there is none."""
-    if not path.is_file():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        found = [row[column] for row in csv.DictReader(file) if row.get(column)]
-    try:
-        return float(found[-1]) if found else None
-    except ValueError:
-        return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _step(run: RunFolder) -> int | None:
+    facts = run.weights.with_suffix(".json")
+    return json.loads(facts.read_text(encoding="utf-8")).get("step") if facts.is_file() else None

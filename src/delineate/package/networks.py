@@ -17,6 +17,7 @@ from delineate.assemble import assemble_network
 from delineate.config import Config, Data, Part, resolve
 from delineate.config.arguments import is_ours, parameters
 from delineate.config.build import SUPPLIED
+from delineate.engine.weights import misfit
 from delineate.errors import ConfigError, DataError
 from delineate.package.refusals import NotAPackage, PickleInside, UntrustedNetwork
 from delineate.plan import Plan
@@ -109,11 +110,6 @@ def _assemble(part: Part, plan: Plan) -> nn.Module:
 
 
 def _refuse_misfit(name: str, network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    own = network.state_dict()
-    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
-    if missing or foreign or shapes:
-        raise DataError(
-            f"the weights do not fit the network {name}: {len(missing)} missing, {len(foreign)} "
-            f"unknown, {len(shapes)} of another shape (first: {(missing + foreign + shapes)[0]})."
-        )
+    wrong = misfit(network, state)
+    if wrong:
+        raise DataError(f"the weights do not fit the network {name}: {wrong}.")

@@ -1,12 +1,13 @@
 """Whatever predicts, by its path: a package, a training, or a cascade of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from delineate.errors import ConfigError
 from delineate.inference.cascade import Cascade
 from delineate.inference.model import Model
+from delineate.package.card import Statement
 from delineate.package.cascade_archive import (
     holds_cascade,
     read_cascade_card,
@@ -15,12 +16,11 @@ from delineate.package.cascade_archive import (
 )
 from delineate.package.cascade_file import StageText, build_cascade, parse_cascade
 from delineate.package.read import read_card
-from delineate.package.runs import open_model
+from delineate.package.runs import Progress, open_model
 from delineate.package.ship import package_runs
 
 __all__ = ["card_of", "package_cascade", "read_cascade", "read_predictor"]
 
-Progress = Callable[[Iterable, int, str], Iterable]
 _TEXTS = (".yaml", ".yml", ".json")
 
 
@@ -58,12 +58,18 @@ def card_of(path: Path) -> str:
 
 
 def package_cascade(
-    path: Path, out: Path, *, trust: Sequence[str] = (), progress: Progress | None = None
+    path: Path,
+    out: Path,
+    *,
+    statement: Statement | None = None,
+    trust: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Cascade:
     """Write the cascade of a YAML file and all its models to `out`, and return it read from there.
 
     Args:
         path: Its trainings are packaged on the way, its packages are taken as they are.
+        statement: What only the authors can say of the whole; None leaves that open.
         trust: Must cover networks that are given by import path, as it must when reading.
         progress: Shown the training scans, where they are looked at; None looks at none.
     """
@@ -80,7 +86,7 @@ def package_cascade(
         # Before it is written: what does not fit together is better said of the text.
         by_name = dict(zip((text.model for text in texts), packages, strict=True))
         build_cascade(texts, lambda name: open_model(by_name[name], trust=trust), str(path))
-        write_cascade_package(Path(out), texts, packages)
+        write_cascade_package(Path(out), texts, packages, statement=statement or Statement())
     return read_cascade_package(Path(out), trust=trust)
 
 

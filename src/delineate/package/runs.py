@@ -1,12 +1,9 @@
 """A model out of the folders of trainings: of one run, of the folds of one, or of several runs."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from delineate.assemble import assemble_network
 from delineate.config import Config, load_config
@@ -18,12 +15,12 @@ from delineate.inference.choose_steps import read_postprocessing
 from delineate.inference.domain import Domain, Span, take_domain
 from delineate.inference.model import Model
 from delineate.inference.postprocess import Step
-from delineate.io import Volume, read_header
+from delineate.io.paths import split_reference
 from delineate.package.read import read_package
 from delineate.plan import Plan, read_plan
 from delineate.run_folder import RunFolder
 
-__all__ = ["find_runs", "list_cases", "mirrored_axes", "model_of", "open_model"]
+__all__ = ["find_runs", "is_there", "list_cases", "mirrored_axes", "model_of", "open_model"]
 
 ALIKE = (
     "channels",
@@ -40,13 +37,9 @@ ALIKE = (
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
-def open_model(
-    path: Path, *, device: torch.device | str = "cpu", trust: Sequence[str] = ()
-) -> Model:
-    """The model of a package, of a run folder or of the folder of a cross-validation."""
-    if path.is_dir():
-        return model_of([path]).to(device)
-    return read_package(path, device=device, trust=trust)
+def open_model(path: Path, *, trust: Sequence[str] = ()) -> Model:
+    """The model of a package, of a run folder or of that of a cross-validation, on the CPU."""
+    return model_of([path]) if path.is_dir() else read_package(path, trust=trust)
 
 
 def model_of(folders: Sequence[Path], *, progress: Progress | None = None) -> Model:
@@ -79,7 +72,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[RunFolder, ...]:
     found = []
     for folder in folders:
         folds = sorted(folder.glob("fold_*"), key=lambda fold: (len(fold.name), fold.name))
-        whole = (folder / "config.yaml").is_file() or not folds
+        whole = RunFolder(folder).config.is_file() or not folds
         found += [RunFolder.open(path) for path in ([folder] if whole else folds)]
     if not found:
         raise DataError("no run is given. Fix: give the run_dir of a training.")
@@ -106,14 +99,18 @@ def list_cases(runs: Sequence[RunFolder], *parts: str) -> tuple[Case, ...]:
             continue
         split = run.read_json("cases.json")
         for entry in (entry for part in parts for entry in split.get(part, ())):
-            images = tuple(entry["images"])
             found[entry["id"]] = Case(
                 id=entry["id"],
-                images=images,
+                images=tuple(entry["images"]),
                 label=entry.get("label"),
                 group=entry.get("group") or "",
             )
     return tuple(found[case] for case in sorted(found))
+
+
+def is_there(case: Case) -> bool:
+    """Whether its scans still lie where the training found them."""
+    return all(Path(split_reference(path).path).exists() for path in case.images)
 
 
 def _one_plan(runs: Sequence[RunFolder]) -> Plan:
@@ -140,26 +137,14 @@ def _steps(folders: Sequence[Path], runs: Sequence[RunFolder]) -> tuple[Step, ..
 
 def _domain(runs: Sequence[RunFolder], plan: Plan, progress: Progress | None) -> Domain | None:
     """As the runs have noted it, or from the scans that they were trained on, if still there."""
-    noted = [_read_json(run.domain) for run in runs]
-    known = [Domain.from_json(data) for data in noted if data is not None]
-    if len(known) == len(runs):
-        return _together(known, cases=len(list_cases(runs, "training")))
     cases = list_cases(runs, "training")
-    if progress is None or not cases or not all(map(_is_there, cases)):
+    if all(run.domain.is_file() for run in runs):
+        noted = [Domain.from_json(run.read_json(run.domain.name)) for run in runs]
+        return _together(noted, cases=len(cases))
+    if progress is None or not cases or not all(map(is_there, cases)):
         return None
-    return take_domain(_volumes(progress(cases, len(cases), "looking at scans")), plan)
-
-
-def _volumes(cases: Iterable[Case]) -> Iterator[Volume]:
-    for case in cases:
-        yield read_case(case)
-
-
-def _is_there(case: Case) -> bool:
-    try:
-        return all(read_header(path) is not None for path in case.images)
-    except (DataError, OSError):
-        return False
+    shown = progress(cases, len(cases), "looking at scans")
+    return take_domain((read_case(case) for case in shown), plan)
 
 
 def _together(domains: Sequence[Domain], *, cases: int) -> Domain:
@@ -184,7 +169,3 @@ def _union(rows: Sequence[tuple[Span, ...]]) -> tuple[Span, ...]:
         Span(min(s.least for s in spans), max(s.most for s in spans))
         for spans in zip(*rows, strict=True)
     )
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -11,6 +11,7 @@ from torch import nn
 
 from delineate.config import Part
 from delineate.data.preprocess import PREPROCESSING
+from delineate.engine.weights import separate
 from delineate.inference.model import Model
 from delineate.inference.postprocess import steps_to_json
 from delineate.package.archive import write_archive
@@ -76,12 +77,7 @@ def _members(
     for name in sorted(texts):
         yield name, texts[name].encode()
     for number, network in enumerate(networks):
-        state = network.state_dict().items()
-        # Tied weights are written once per name: safetensors refuses shared storage.
-        yield (
-            _weights_name(number),
-            save({k: v.detach().cpu().contiguous().clone() for k, v in state}),
-        )
+        yield _weights_name(number), save(separate(network.state_dict()))
 
 
 def _weights_name(number: int) -> str:

@@ -1,6 +1,5 @@
 """What a data set looks like, from one reading of every case."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from delineate.cores import usable_cores
 from delineate.datasets.case import Case, Dataset
 from delineate.errors import DataError, PlanError
 from delineate.labels import Class, Labels
@@ -98,7 +98,7 @@ def take_fingerprint(
             f"Fix: check the layout ('{dataset.layout}') and where the masks lie."
         )
     read = partial(_read_or_blame, dataset=dataset)
-    with ThreadPoolExecutor(workers or _usable_cores()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         found: Iterable[Reading] = pool.map(read, cases)
         readings = list(progress(found, len(cases), "Fingerprint") if progress else found)
     _refuse_mixtures(dataset, readings)
@@ -189,7 +189,3 @@ def _labels_found(dataset: Dataset, readings: list[Reading]) -> Labels:
         )
     classes = tuple(Class(name=f"label {v}", id=v) for v in sorted(every))
     return Labels(classes=classes, overlapping=overlapping)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -27,7 +27,7 @@ class MainMemory:
 def measure_memory() -> MainMemory | None:
     """The tightest of the machine and our control groups; None where the system does not say."""
     meminfo = _numbers(Path("/proc/meminfo"))
-    if "MemTotal:" not in meminfo:
+    if not {"MemTotal:", "MemAvailable:"} <= meminfo.keys():
         return _of_the_system()
     total, free = meminfo["MemTotal:"] * 1024, meminfo["MemAvailable:"] * 1024
     for folder in _groups():
@@ -69,11 +69,7 @@ def measure_peak() -> float | None:
 
 def _groups() -> Iterator[Path]:
     """The folders of our control groups and those above, of either version of their layout."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
+    for line in _lines(Path("/proc/self/cgroup")):
         _, controllers, place = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
@@ -83,23 +79,23 @@ def _groups() -> Iterator[Path]:
 
 
 def _number(folder: Path, *names: str) -> int | None:
-    """The number in the first of these files that is there; None for 'max'."""
-    for name in names:
-        try:
-            text = (folder / name).read_text().strip()
-        except OSError:  # the other version of their layout has another name for it
-            continue
-        return int(text) if text.isdigit() else None
-    return None
+    """The number in the first of these files that says anything; None for 'max', and for none."""
+    text = next((lines[0] for name in names if (lines := _lines(folder / name))), "")
+    return int(text) if text.isdigit() else None
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The lines 'name number ...' of a file; none where it cannot be read."""
-    try:
-        lines = [line.split() for line in path.read_text().splitlines()]
-    except OSError:
-        return {}
+    """The lines 'name number ...' of a file."""
+    lines = [line.split() for line in _lines(path)]
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+def _lines(path: Path) -> list[str]:
+    """None where a system, or a version of its layout, has no such file or keeps it from us."""
+    try:
+        return path.read_text().splitlines()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def _of_the_system() -> MainMemory | None:

@@ -2,16 +2,23 @@
 
 `hashes.json` in a run's folder holds, by case id, `{"images": [...], "label": "..."}`. Of a plain
 file it is what `sha256sum` prints; of a DICOM folder, the hash over those of its files by name.
+
+A data set may be larger than any memory: its files are read for this once. The next run takes their
+hashes from a memo as long as path, size and time of change are the same, by which prepared cases
+are known again too.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from delineate.data.key import case_key
 from delineate.datasets import Case
 from delineate.errors import DataError
+from delineate.io import atomic_path
 
 __all__ = ["combined_hash", "hash_cases"]
 
@@ -20,21 +27,28 @@ THREADS = 4
 """Hashing lets go of the interpreter's lock; more threads only fight for the disk."""
 
 
-def hash_cases(cases: Sequence[Case], *, progress: Progress | None = None) -> dict[str, Any]:
-    """What `hashes.json` holds; a file that several cases lie in is read once."""
-    places = {_place(path) for case in cases for path in _paths(case)}
-    with ThreadPoolExecutor(THREADS) as pool:
-        ordered = sorted(places)
-        found = pool.map(_hash, ordered)
-        digests = progress(found, len(ordered), "hashing") if progress else found
-        known = dict(zip(ordered, digests, strict=True))
-    return {
-        case.id: {
-            "images": [known[_place(path)] for path in case.images],
-            "label": known[_place(case.label)] if case.label else None,
-        }
-        for case in cases
-    }
+def hash_cases(
+    cases: Sequence[Case], memo: Path, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """What `hashes.json` holds; a file that several cases lie in is read once.
+
+    Args:
+        memo: The file of hashes that are known already, to which new ones are added; safe to
+            delete.
+    """
+    keys = {case.id: case_key(case) for case in cases}
+    known = json.loads(memo.read_text(encoding="utf-8")) if memo.is_file() else {}
+    unknown = [case for case in cases if keys[case.id] not in known]
+    if unknown:
+        digests = _digests({_place(p) for case in unknown for p in _paths(case)}, progress)
+        for case in unknown:
+            known[keys[case.id]] = {
+                "images": [digests[_place(path)] for path in case.images],
+                "label": digests[_place(case.label)] if case.label else None,
+            }
+        with atomic_path(memo) as part:
+            part.write_text(json.dumps(known), encoding="utf-8")
+    return {case: known[key] for case, key in keys.items()}
 
 
 def combined_hash(hashes: Mapping[str, Any]) -> str:
@@ -44,6 +58,14 @@ def combined_hash(hashes: Mapping[str, Any]) -> str:
         parts = [*hashes[case]["images"], hashes[case]["label"] or "-"]
         found.update(" ".join([case, *parts, ""]).encode())
     return found.hexdigest()
+
+
+def _digests(places: set[Path], progress: Progress | None) -> dict[Path, str]:
+    ordered = sorted(places)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(_hash, ordered)
+        shown = progress(found, len(ordered), "hashing") if progress else found
+        return dict(zip(ordered, shown, strict=True))
 
 
 def _paths(case: Case) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ class Record:
         """The files of a held-out case; None where cases.json does not name it."""
         for entry in self.cases.get("validation", []):
             if entry["id"] == case and entry["images"]:
-                found = self._prediction(case)
+                found = self._predictions.get(case)
                 return Scan(
                     id=case,
                     image=entry["images"][0],
@@ -114,14 +114,12 @@ class Record:
                 )
         return None
 
-    def _prediction(self, case: str) -> Path | None:
-        for run in self.folds or (self,):
-            folder = run.folder / "validation"
-            files = folder.iterdir() if folder.is_dir() else ()
-            for file in sorted(files):
-                if is_image(file) and stem(file) == case:
-                    return file
-        return None
+    @cached_property
+    def _predictions(self) -> dict[str, Path]:
+        """The mask of each held-out case that has been predicted."""
+        folders = [run.folder / "validation" for run in self.folds or (self,)]
+        files = [f for folder in folders if folder.is_dir() for f in sorted(folder.iterdir())]
+        return {stem(file): file for file in reversed(files) if is_image(file)}
 
 
 def read_record(run: Path) -> Record:

@@ -9,9 +9,9 @@ import numpy as np
 from delineate.errors import DataError
 from delineate.metrics import Table
 from delineate.metrics.direction import direction
-from delineate.metrics.known import known_mean
 from delineate.metrics.pairing import pair_tables
 from delineate.metrics.ranking import Ranking, rank_tables
+from delineate.metrics.table import known_mean
 from delineate.report.record import Record
 
 __all__ = ["Versus", "set_side_by_side"]

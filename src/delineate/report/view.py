@@ -17,6 +17,7 @@ from delineate.labels import Labels
 from delineate.report.record import Scan
 
 __all__ = [
+    "PICTURE",
     "PLANES",
     "Errors",
     "Plane",

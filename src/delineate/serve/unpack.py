@@ -1,5 +1,6 @@
 """Gzip and zip unpacked under a limit that holds for what comes out, whatever their headers say."""
 
+import errno
 import gzip
 import re
 import stat
@@ -53,6 +54,9 @@ def unzip_series(archive: Path, folder: Path, *, max_bytes: int) -> None:
         with zipfile.ZipFile(archive) as opened:
             _unzip(opened, folder, max_bytes)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        # A broken directory asks for a place before the file begins; a full disk is our fault.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise Refusal(400, f"the zip is broken ({error}).", fix="Pack it again.") from None
     if not any(folder.iterdir()):
         raise Refusal(

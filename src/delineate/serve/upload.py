@@ -50,7 +50,7 @@ async def receive(
     except FormParserError as error:
         raise Refusal(400, f"the form is broken ({error}).", fix=_EXAMPLE) from None
     finally:
-        form.close()
+        form.give_up()
     if not form.ended:
         raise Refusal(400, "the form breaks off before its end.", fix="Send it again.")
     return form.parts
@@ -90,17 +90,14 @@ class _Form:
             "on_header_end": self._end_header,
             "on_headers_finished": self._open,
             "on_part_data": self._write,
-            "on_part_end": self.close,
+            "on_part_end": self._close,
             "on_end": self._end,
         }
 
-    def close(self) -> None:
-        """No more of this part."""
-        if self._file is not None:
-            # What is still buffered of a broken upload need not reach the disk.
-            with suppress(OSError):
-                self._file.close()
-        self._file = None
+    def give_up(self) -> None:
+        """No more of a part that has no end; what is still buffered need not reach the disk."""
+        with suppress(OSError):
+            self._close()
 
     def _begin(self) -> None:
         self._disposition = b""
@@ -130,6 +127,11 @@ class _Form:
     def _write(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
             self._file.write(memoryview(data)[start:end])
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _end(self) -> None:
         self.ended = True

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from delineate.data.boxes import Box, bounding_box, slices
+from delineate.geometry.boxes import Box, bounding_box, slices
 
 __all__ = ["fill_continued", "signed_distance"]
 

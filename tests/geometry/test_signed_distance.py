@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from delineate.data.signed_distance import fill_continued, signed_distance
+from delineate.geometry import fill_continued, signed_distance
 
 
 def continued(stored, start, stop, **rest) -> np.ndarray:

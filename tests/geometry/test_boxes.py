@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from delineate.data.boxes import bounding_box, cut
+from delineate.geometry import bounding_box, cut
 
 
 def test_the_bounding_box_is_that_of_all_true_voxels():
