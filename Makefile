@@ -54,6 +54,8 @@ $(BIN)/.dev: $(BIN)/.run
 .bench/.ready: pyproject.toml constraints.txt bench/requirements.txt bench/constraints.txt
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	$(BENCH_PIP) --requirement bench/requirements.txt --editable .
+	# Comes with nnU-Net, which does not need it here; beside a CPU build its import fails.
+	.bench/bin/pip uninstall --quiet --yes torchvision
 	touch $@
 
 .bench/.dev: .bench/.ready

@@ -23,8 +23,9 @@ def cross_validate(config: Config, *, bars: Bars) -> Table:
     pooled = Table(tuple(row for run in runs for row in read_table(run.table).rows))
     write_table(pooled, config.run_dir / "table.csv")
     pairs = [pair for run in runs for pair in run.pairs()]
-    steps, reasons = choose_postprocessing(pairs, read_plan(runs[0].plan).labels)
-    write_postprocessing(RunFolder(config.run_dir).steps, steps, reasons)
+    labels = read_plan(runs[0].plan).labels
+    chosen = choose_postprocessing(pairs, labels, progress=bars.track)
+    write_postprocessing(RunFolder(config.run_dir).steps, *chosen)
     return pooled
 
 

@@ -13,6 +13,7 @@ from delineate.plan import Fingerprint, Plan, make_plan, read_plan, take_fingerp
 
 __all__ = [
     "Bars",
+    "NoBars",
     "cache_folder",
     "plan_data",
     "plan_for",
@@ -38,6 +39,17 @@ class Bars(Protocol):
     def training(self, progress: float, text: str) -> None:
         """Show how far a training has come, from 0 to 1."""
         ...
+
+
+class NoBars:
+    """Shows nothing: the log says how far things are."""
+
+    def track(self, items: Iterable[T], total: int, description: str) -> Iterable[T]:
+        """Hand the items on."""
+        return items
+
+    def training(self, progress: float, text: str) -> None:
+        """Nothing."""
 
 
 def plan_data(config: Config, *, bars: Bars) -> Plan:

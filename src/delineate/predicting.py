@@ -11,7 +11,7 @@ from delineate.errors import ConfigError
 from delineate.groundwork import Bars
 from delineate.inference import Failure, Model, Outputs, find_scans, predict_cases
 from delineate.inference.cascade import Cascade
-from delineate.inference.model import Combine
+from delineate.inference.model import Combine, Committee
 from delineate.package import find_runs, mirrored_axes
 from delineate.package.predictor import read_predictor
 
@@ -22,6 +22,8 @@ __all__ = ["Wishes", "predict"]
 class Wishes:
     """What a person says beside the model and the scans; None leaves it to the model."""
 
+    beside: tuple[Path, ...] = ()
+    """Models of other plans that answer together with the first one."""
     flips: bool | None = None
     """Average over mirrored copies."""
     overlap: float | None = None
@@ -42,7 +44,7 @@ def predict(
     path: Path, scans: Sequence[Path], out: Path, *, wishes: Wishes, bars: Bars
 ) -> tuple[Failure, ...]:
     """Write the mask of every scan into the folder `out`; failures are returned."""
-    model = _as_wished(read_predictor(path, trust=wishes.trust), path, wishes)
+    model = _together([path, *wishes.beside], wishes) if wishes.beside else _open(path, wishes)
     found = find_scans(scans, len(model.channels))
     return predict_cases(
         model,
@@ -52,6 +54,33 @@ def predict(
         memory_gb=wishes.memory_gb,
         device=choose_device(wishes.device),
     )
+
+
+def _open(path: Path, wishes: Wishes) -> Model | Cascade:
+    return _as_wished(read_predictor(path, trust=wishes.trust), path, wishes)
+
+
+def _together(paths: Sequence[Path], wishes: Wishes) -> Committee:
+    """Models of several plans as one; post-processing, chosen for each alone, is left out."""
+    if wishes.combine == "logits":
+        raise ConfigError(
+            "--combine logits: models of different plans meet on the scan's grid, as "
+            "probabilities or masks. Fix: take probabilities, vote or staple."
+        )
+    each = replace(wishes, combine=None)
+    models = []
+    for path in paths:
+        model = _open(path, each)
+        if isinstance(model, Cascade):
+            raise ConfigError(
+                f"{path}: a cascade cannot answer together with others. "
+                "Fix: name the models, not their cascade."
+            )
+        models.append(model)
+    try:
+        return Committee(models=tuple(models), combine=wishes.combine or "probabilities")
+    except ValueError as error:
+        raise ConfigError(f"{', '.join(map(str, paths))}: {error}.") from None
 
 
 def _as_wished(model: Model | Cascade, path: Path, wishes: Wishes) -> Model | Cascade:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.assemble import assemble_network, assemble_trackers
 from delineate.config import Config, check_parts
@@ -34,6 +35,9 @@ from delineate.plan import Plan, read_plan, take_fingerprint, write_plan
 from delineate.report import hash_cases, write_report
 from delineate.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from delineate.training import Addition
+
 __all__ = ["Result", "evaluate", "train"]
 
 MOST_LOOKED_AT = 50
@@ -50,13 +54,16 @@ class Result:
     cases: int
 
 
-def train(config: Config, *, bars: Bars, restart: bool = False) -> Result:
+def train(
+    config: Config, *, bars: Bars, restart: bool = False, add: "Addition | None" = None
+) -> Result:
     """Walk the whole path; everything that it makes lies in `config.run_dir`.
 
     An unfinished run of the same config goes on from its last saved state.
 
     Args:
         restart: Begin an unfinished run anew.
+        add: What a system adds to the training loop.
     """
     # Lightning takes seconds to import: only training waits for it.
     from delineate.training import teach
@@ -74,7 +81,7 @@ def train(config: Config, *, bars: Bars, restart: bool = False) -> Result:
         run.say(f"{len(split.training)} cases to train on, {len(split.validation)} held out")
         domain = _domain(split, plan, run=run, bars=bars)
         network = assemble_network(config, plan)
-        teach(network, config, plan, cache, split, run=run, trackers=trackers, bars=bars)
+        teach(network, config, plan, cache, split, run=run, trackers=trackers, bars=bars, add=add)
         model = Model(
             networks=(network,),
             plan=plan,
@@ -133,7 +140,8 @@ def judge(model: Model, config: Config, split: Split, *, run: RunFolder, bars: B
     truth = {case.id: case.label for case in split.validation if case.label is not None}
     table = evaluate_folders(run.validation, truth, labels=model.labels, progress=bars.track)
     write_table(table, run.table)
-    write_postprocessing(run.steps, *choose_postprocessing(run.pairs(), model.labels))
+    chosen = choose_postprocessing(run.pairs(), model.labels, progress=bars.track)
+    write_postprocessing(run.steps, *chosen)
     return table
 
 

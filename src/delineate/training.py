@@ -1,9 +1,8 @@
 """Teach a network: the task, its batches and the loop, as config and plan ask for them."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers.logger import Logger
@@ -27,6 +26,7 @@ from delineate.engine.callbacks import (
     Chance,
     Figures,
     Progress,
+    Score,
     Validation,
 )
 from delineate.engine.clock import Clock
@@ -54,10 +54,47 @@ from delineate.tracking.csv_table import CsvTable
 from delineate.tracking.json_lines import JsonLines
 from delineate.tracking.tracker import Tracker
 
-__all__ = ["make_batches", "make_task", "teach"]
+__all__ = ["Addition", "Additions", "Lesson", "make_batches", "make_task", "teach"]
 
 PICTURED = 4
 """Held-out cases that are drawn at each validation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A training before its first step: what can be added to it builds on this."""
+
+    task: Task
+    config: Config
+    plan: Plan
+    cache: Cache
+    split: Split
+    run: RunFolder
+    states: States
+    """What is saved here now is gone on from."""
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Optimiser steps in which every case is seen once."""
+        return _per_epoch(self.config, self.plan, len(self.split.training))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Additions:
+    """What a system adds to the loop."""
+
+    scorer: Score | None = None
+    """In place of ours; its `val_dice` picks the best weights."""
+    figures: Sequence[str] = ()
+    """What it gives besides ours: columns of metrics.csv."""
+    watchers: Sequence[Watcher] = ()
+    """Told the figures of each validation, after the best weights are saved."""
+    callbacks: Sequence[Callback] = ()
+    """Told of every step, before its state is saved."""
+
+
+Addition = Callable[[Lesson], Additions]
+"""Asked once, when the task is made and nothing has been put back yet."""
 
 
 def teach(
@@ -70,33 +107,28 @@ def teach(
     run: RunFolder,
     trackers: Sequence[Logger] = (),
     bars: Bars,
+    add: Addition | None = None,
 ) -> None:
     """Train the network, or go on with it; its best weights are saved, and loaded at the end."""
     device = choose_device(config.train.device)
     precision = choose_precision(config.train.precision, device)
     run.write_json("environment.json", describe_environment(device, precision))
     _introduce(trackers, config, run)
+    task = make_task(network, config, plan, num_cases=len(split.training), device=device)
     states, stop = States(run.states), Stop()
+    lesson = Lesson(task, config, plan, cache, split, run, states)
+    added = Additions() if add is None else add(lesson)
     begin = states.newest()
     if begin is None:
         _start(network, config, plan, run=run)
-    task = make_task(network, config, plan, num_cases=len(split.training), device=device)
     learned = [case.id for case in split.training]
     if task.loss.needs_distance:
         cache = make_distances(cache, plan, learned, progress=bars.track)
     batches = make_batches(config, plan, cache, learned, task, begin=begin)
     rehearse(task, next(iter(replace(batches, workers=0))))
-    panels = _panels(cache, plan, split, task.clock, run=run, trackers=trackers)
-    validation = _validation(
-        _scorer(config, plan, cache, split, panels=panels),
-        config,
-        plan,
-        keep=run.weights,
-        stop=stop,
-        watchers=[panels, *_watchers(config, task.clock)],
-    )
+    validation = _validation(lesson, added, stop=stop, trackers=trackers)
     every = config.train.checkpoint
-    steps = _steps(every, _per_epoch(config, plan, len(split.training)))
+    steps = _steps(every, lesson.steps_per_epoch)
     saving = Saving(states, stop, begin=begin, seconds=every.seconds, steps=steps)
     callbacks: list[Callback] = [
         Progress(bars.training),
@@ -106,6 +138,7 @@ def teach(
         task.memory,
         Freeze(config.start.freeze),
         Divergence(validation.averages),
+        *added.callbacks,
         saving,
     ]
     with stop.explaining():
@@ -115,7 +148,7 @@ def teach(
             device=device,
             precision=precision,
             callbacks=callbacks,
-            loggers=[*_tables(run, plan, task), *trackers],
+            loggers=[*_tables(run, [*_columns(plan, task), *added.figures]), *trackers],
             clip=config.train.clip,
             accumulate=config.train.accumulate,
         )
@@ -191,23 +224,19 @@ def _scorer(config: Config, plan: Plan, cache: Cache, split: Split, *, panels: P
 
 
 def _validation(
-    score: Scorer,
-    config: Config,
-    plan: Plan,
-    *,
-    keep: Path,
-    stop: Stop,
-    watchers: Sequence[Watcher],
+    lesson: Lesson, added: Additions, *, stop: Stop, trackers: Sequence[Logger]
 ) -> Validation:
     """Keeps the best weights, with the names of their channels and classes beside them."""
+    config, plan, run, clock = lesson.config, lesson.plan, lesson.run, lesson.task.clock
+    panels = _panels(lesson.cache, plan, lesson.split, clock, run=run, trackers=trackers)
     return Validation(
-        score,
-        keep=keep,
+        added.scorer or _scorer(config, plan, lesson.cache, lesson.split, panels=panels),
+        keep=run.weights,
         facts={"channels": list(plan.channels), "labels": plan.labels.to_json()},
         times=config.train.validations,
         average=config.train.ema,
         stop=stop,
-        watchers=watchers,
+        watchers=[panels, *_watchers(config, clock), *added.watchers],
     )
 
 
@@ -244,9 +273,9 @@ def _introduce(trackers: Sequence[Logger], config: Config, run: RunFolder) -> No
             tracker.log_file(run.plan)
 
 
-def _tables(run: RunFolder, plan: Plan, task: Task) -> list[Logger]:
+def _tables(run: RunFolder, columns: Sequence[str]) -> list[Logger]:
     """The figures in the folder of the run: a table with a column for each, and lines of JSON."""
-    return [CsvTable(run.metrics, _columns(plan, task)), JsonLines(run.lines)]
+    return [CsvTable(run.metrics, columns), JsonLines(run.lines)]
 
 
 def _columns(plan: Plan, task: Task) -> list[str]:

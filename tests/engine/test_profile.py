@@ -61,7 +61,7 @@ def test_readers_are_enough_where_they_keep_up_with_a_step_of_one_second(reading
 
 @pytest.mark.skipif(os.name != "posix", reason="no reading processes elsewhere")
 def test_no_more_readers_are_tried_than_there_are_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(profile, "usable_cores", lambda: 4)
     assert profile._others(0, 0) == []
     assert profile._others(0, 2) == [2]
     assert profile._others(2, 9) == [0, 4]

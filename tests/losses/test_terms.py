@@ -17,7 +17,9 @@ from delineate.contracts import Output, Target
 from delineate.labels import Class, Labels
 from delineate.losses import (
     AbsenceSuppression,
+    AttentionSupervision,
     Boundary,
+    Confidence,
     CrossEntropy,
     Dice,
     Focal,
@@ -26,7 +28,9 @@ from delineate.losses import (
     HausdorffLike,
     Hierarchical,
     Presence,
+    PresentCrossEntropy,
     PresentDice,
+    PresentFocal,
     TopK,
     Tversky,
 )
@@ -35,6 +39,8 @@ NO_TERMS = {"Ramp", "Term", "WeightedSum", "as_term"}
 K = 3
 SPACES = {2: (3, 2), 3: (2, 3, 2)}
 SPACING = (0.8, 1.5, 3.0)
+CONFIDENT = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])[..., None].expand(2, K, 4)
+"""Masks of structures that fill a scan or are absent from it."""
 
 
 def family(overlapping):
@@ -79,9 +85,14 @@ TERMS: dict[str, Any] = {
     "presence of one class": Presence(),
     **of_both_kinds(AbsenceSuppression, "absence"),
     **of_both_kinds(PresentDice, "dice of the present"),
+    **of_both_kinds(PresentCrossEntropy, "cross-entropy of the present"),
+    **of_both_kinds(PresentFocal, "focal of the present"),
+    "root focal of the present": PresentFocal(gamma=0.5, alpha=0.6, overlapping=True),
+    "attention": AttentionSupervision(overlapping=True),
+    "confidence": Confidence(overlapping=True),
 }
 ZERO_AT_BEST = {name for name in TERMS if not name.startswith("boundary")}
-OF_MASKS = [name for name in TERMS if not name.startswith("presence")]
+OF_MASKS = [name for name in TERMS if not name.startswith(("presence", "confidence"))]
 
 every_term = pytest.mark.parametrize("name", TERMS)
 every_mask_term = pytest.mark.parametrize("name", OF_MASKS)
@@ -98,8 +109,21 @@ class Situation:
     image_level: bool
 
     def loss(self, logits, target=None):
-        output = Output(logits=None, presence=logits) if self.image_level else Output(logits=logits)
-        return self.term(output, self.target if target is None else target)
+        return self.term(self.output(logits), self.target if target is None else target)
+
+    def output(self, logits):
+        """Whatever the term reads, as a function of one tensor."""
+        if isinstance(self.term, Confidence):  # presence and confidence; the masks are right
+            mask = (2 * CONFIDENT - 1).to(logits.device, logits.dtype)
+            extra = {"confidence_scores": in_full(logits[:, K:]).sigmoid()}
+            return Output(logits=mask, presence=logits[:, :K], extra=extra)
+        if isinstance(self.term, AttentionSupervision):
+            return Output(logits=logits, extra={"attention_maps": in_full(logits).sigmoid()})
+        return Output(logits=None, presence=logits) if self.image_level else Output(logits=logits)
+
+
+def in_full(logits):
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def situation(name, dims=3, seed=0):
@@ -110,6 +134,10 @@ def situation(name, dims=3, seed=0):
         logits = torch.randn(2, K, generator=generator, dtype=torch.double)
         truth = [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]] if name == "presence" else [2, 0]
         return Situation(term, logits, Target(mask=None, presence=torch.tensor(truth)), True)
+    if name == "confidence":
+        logits = torch.randn(2, 2 * K, generator=generator, dtype=torch.double)
+        target = Target(mask=CONFIDENT.double(), presence=CONFIDENT[..., 0].double())
+        return Situation(term, logits, target, True)
     logits = torch.randn(2, K, *SPACES[dims], generator=generator, dtype=torch.double)
     if term.overlapping:
         mask = (torch.rand(logits.shape, generator=generator) > 0.5).double()
@@ -146,6 +174,8 @@ def sure_of(case, by=60.0):
             return (2 * mask - 1) * by
         return torch.nn.functional.one_hot(mask, K).movedim(-1, 1).double() * by
     truth = case.target.presence
+    if isinstance(case.term, Confidence):
+        return torch.cat((2 * truth - 1, torch.ones_like(truth)), 1) * by
     if truth.dim() == 1:
         return torch.nn.functional.one_hot(truth, K).double() * by
     return (2 * truth.double() - 1) * by

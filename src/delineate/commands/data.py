@@ -1,7 +1,7 @@
 """From nothing to prepared scans."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -45,6 +45,33 @@ def synth(
     size = None if shape is None else _sizes(shape)
     root = synthesise(kind, out, cases=cases, shape=size, seed=seed, layout=layout)
     typer.echo(f"{cases} cases in {root}")
+
+
+@app.command()
+def convert(
+    data: Data,
+    out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    layout: Annotated[Literal["hdf5"], typer.Option(help="What to write.")] = "hdf5",
+    shape: Annotated[
+        str | None, typer.Option(help="Voxels that every scan is resampled to, such as 64,64,64.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--from", help="The layout of DATA, where it is not to be guessed.")
+    ] = "auto",
+) -> None:
+    """Write a data set as one HDF5 file a split: images, a mask for each structure, presence."""
+    from delineate.console import showing_progress
+    from delineate.data.convert import convert_to_hdf5
+    from delineate.datasets import read_dataset
+
+    size = None if shape is None else _sizes(shape)
+    dataset = read_dataset(data, layout=source)
+    with showing_progress() as bars:
+        counts = convert_to_hdf5(dataset, out, shape=size, progress=bars.track)
+    found = ", ".join(f"{count} in {split}.h5" for split, count in counts.items())
+    typer.echo(f"{out}: {found}")
+    if left_out := len(dataset.cases) - sum(counts.values()):
+        typer.echo(f"{left_out} cases without a mask were left out.")
 
 
 @app.command()

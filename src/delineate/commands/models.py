@@ -87,6 +87,10 @@ def predict(
     ],
     scans: Annotated[list[Path], typer.Argument(help="Folders or files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the masks go.")],
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Another model, of whatever plan, that answers with it."),
+    ] = None,
     suffix: Annotated[
         str | None, typer.Option(help="Format of the masks, such as .nrrd, .h5, .png or .dcm.")
     ] = None,
@@ -120,6 +124,7 @@ def predict(
     from delineate.predicting import predict as run_prediction
 
     wishes = Wishes(
+        beside=tuple(beside or ()),
         flips=flips,
         overlap=overlap,
         combine=combine,

@@ -1,8 +1,9 @@
 """What phantoms are drawn with: a warped grid in mm, smooth noise, and shapes as depths in mm."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +31,8 @@ class Subject:
     labels: Labels
     shape: tuple[int, ...]
     """Of the array unless another is asked for."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What a layout with a free description says besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

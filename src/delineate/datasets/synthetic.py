@@ -1,8 +1,5 @@
 """Synthetic data sets: seeded phantoms of six kinds, written in any layout."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,7 @@ import numpy as np
 
 from delineate.datasets import write_layout
 from delineate.datasets.canvas import Drawing, Subject
+from delineate.datasets.new_folder import new_folder
 from delineate.datasets.phantom_cells import CELLS, draw_cells
 from delineate.datasets.phantom_heart import HEART, draw_heart
 from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
@@ -102,16 +100,8 @@ def synthesise(
     """
     chosen, layout = _check(kind, layout, shape, cases)
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: already holds something. Fix: give a new folder, or remove it.")
-    part = out.with_name(f".{out.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    try:
+    with new_folder(out) as part:
         _WRITERS[layout](part, chosen.subject, _drawings(kind, chosen, cases, shape, seed))
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from delineate.datasets.canvas import Drawing, Subject
 from delineate.datasets.declared import write_regions
+from delineate.datasets.write_hdf5 import Sample, write_samples
 from delineate.io import Grid, Volume, write_image, write_mask
 
 __all__ = ["write_bids", "write_folders", "write_hdf5", "write_msd", "write_nnunet"]
@@ -94,49 +95,17 @@ def write_folders(out: Path, subject: Subject, cases: Cases) -> None:
 
 def write_hdf5(out: Path, subject: Subject, cases: Cases) -> None:
     """train.h5, val.h5 and test.h5 with metadata.json; seven, two and one of each ten cases."""
-    import h5py
-
-    scenarios: dict[str, dict[str, Any]] = {}
-    names = subject.labels.names
-    size: list[int] = []
-    counts: dict[str, int] = {}
-    out.mkdir(parents=True, exist_ok=True)
-    for i, (_, drawing) in enumerate(cases):
-        split = _SPLIT_OF_TEN[i % 10]
-        with h5py.File(out / f"{split}.h5", "a") as file:
-            counts[split] = _append(file, "images", drawing.image[0], str(drawing.image.dtype))
-            _append(file, "masks", drawing.mask, "bool")
-            _append(file, "presence_labels", np.array(drawing.presence), "int64")
-            _append(file, "scenarios", drawing.scenario, h5py.string_dtype())
-            file.attrs["n_samples"] = counts[split]
-            file.attrs["image_shape"] = drawing.image.shape[1:]
-            file.attrs["n_structures"] = len(names)
-        size = list(drawing.image.shape[1:])
-        present = [n for n, p in zip(names, drawing.presence or (), strict=True) if p]
-        scenarios.setdefault(drawing.scenario, {"name": drawing.scenario, "present": present})
-    _write_json(
-        out / "metadata.json",
-        {
-            "structure_names": list(names),
-            "image_size": size,
-            "scenarios": list(scenarios.values()),
-            "samples": counts,
-        },
-    )
-
-
-def _append(file: Any, name: str, item: Any, dtype: Any) -> int:
-    """Add one item to a data set along its first axis, one chunk per item; return its length."""
-    shape = np.shape(item)
-    if name not in file:
-        packed = {"compression": "gzip", "compression_opts": 4} if len(shape) > 1 else {}
-        file.create_dataset(
-            name, (0, *shape), maxshape=(None, *shape), dtype=dtype, chunks=(1, *shape), **packed
+    samples = (
+        Sample(
+            split=_SPLIT_OF_TEN[i % 10],
+            image=drawing.image,
+            masks=drawing.mask,
+            presence=drawing.presence or (),
+            scenario=drawing.scenario,
         )
-    data = file[name]
-    data.resize(len(data) + 1, axis=0)
-    data[-1] = item
-    return len(data)
+        for i, (_, drawing) in enumerate(cases)
+    )
+    write_samples(out, subject.labels.names, samples, about=subject.about)
 
 
 def _write_channels(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from delineate.data.every_case import Progress
 from delineate.errors import DataError
 from delineate.geometry import slices
 from delineate.inference.postprocess import (
@@ -56,7 +57,7 @@ Pair = tuple[str | Path | Volume, str | Path | Volume]
 
 
 def choose_postprocessing(
-    pairs: Sequence[Pair], labels: Labels
+    pairs: Sequence[Pair], labels: Labels, *, progress: Progress | None = None
 ) -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """The steps that help on these cases, and one sentence per class that says why or why not.
 
@@ -73,7 +74,10 @@ def choose_postprocessing(
     trials = {leaf.name: _Trial(leaf.name) for leaf in labels.leaves}
     for _ in range(2):
         waiting = [trial for trial in trials.values() if not trial.done]
-        for predicted, true in some if waiting else ():
+        if not waiting:
+            break
+        looked = progress(some, len(some), "post-processing") if progress else some
+        for predicted, true in looked:
             _score_case(_read(predicted), _read(true), waiting, labels)
         for trial in waiting:
             trial.decide()

@@ -2,8 +2,14 @@
 
 from delineate.losses.boundary import Boundary, HausdorffLike
 from delineate.losses.compose import Term, WeightedSum, as_term
+from delineate.losses.confidence import Confidence
 from delineate.losses.hierarchy import Hierarchical
 from delineate.losses.presence import AbsenceSuppression, Presence, PresentDice
+from delineate.losses.present_voxels import (
+    AttentionSupervision,
+    PresentCrossEntropy,
+    PresentFocal,
+)
 from delineate.losses.ramp import Ramp
 from delineate.losses.region import Dice, GeneralisedDice
 from delineate.losses.tversky import FocalTversky, Tversky
@@ -11,7 +17,9 @@ from delineate.losses.voxel import CrossEntropy, Focal, TopK
 
 __all__ = [
     "AbsenceSuppression",
+    "AttentionSupervision",
     "Boundary",
+    "Confidence",
     "CrossEntropy",
     "Dice",
     "Focal",
@@ -20,7 +28,9 @@ __all__ = [
     "HausdorffLike",
     "Hierarchical",
     "Presence",
+    "PresentCrossEntropy",
     "PresentDice",
+    "PresentFocal",
     "Ramp",
     "Term",
     "TopK",

@@ -8,10 +8,12 @@ from delineate.models.multitask import MultiTaskUNet
 from delineate.models.residual_unet import ResidualUNet
 from delineate.models.resnet import ResNet
 from delineate.models.resnet_unet import ResNetUNet
+from delineate.models.sadaan import SADAAN
 from delineate.models.segresnet import SegResNet
 from delineate.models.unet import UNet
 
 __all__ = [
+    "SADAAN",
     "AttentionUNet",
     "LightUNet",
     "MedNeXt",

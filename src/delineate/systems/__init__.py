@@ -1,0 +1,1 @@
+"""Documented programs on this engine: their names, keys, files and commands."""

@@ -1,0 +1,1 @@
+"""SADAAN: segmentation that knows which structures a scan has, from HDF5 files."""
