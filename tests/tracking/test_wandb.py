@@ -2,6 +2,7 @@ import json
 import re
 import struct
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,8 +95,12 @@ def rows(tracker):
     return found
 
 
-def two_lives(tmp_path):
-    """A run that breaks off behind its last state, and goes on from there."""
+def two_lives(tmp_path, *, apart=0.0):
+    """A run that breaks off behind its last state, and goes on from there.
+
+    Args:
+        apart: seconds between the two; W&B names its folders by the second.
+    """
     Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "plan.json").write_text("{}")
     first = WandB(tmp_path, "fold 0")
@@ -106,6 +111,7 @@ def two_lives(tmp_path):
     state = first.state_dict()
     first.log_metrics({"loss": 0.4}, step=20)
     first.finalize("failed")
+    time.sleep(apart)
     second = WandB(tmp_path, "fold 0")
     second.load_state_dict(state)
     for step, loss in ((20, 0.4), (30, 0.3)):
@@ -139,7 +145,7 @@ def test_figures_panels_config_and_plan_are_sent_and_no_step_twice(tmp_path, run
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_its_id(tmp_path):
-    first, second = two_lives(tmp_path)
+    first, second = two_lives(tmp_path, apart=1.1)
     assert second.id == first.id
     found = rows(second)
     assert found[0][0] == 10
