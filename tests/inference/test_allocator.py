@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from delineate.inference.allocator import freed_memory_kept, give_back, zeros
+from delineate.inference.allocator import freed_memory_kept, give_back, join_splinters, zeros
 from delineate.inference.forward_memory import held_bytes
 
 CPU = torch.device("cpu")
@@ -64,3 +64,9 @@ def test_many_small_blocks_are_given_back():
     del blocks
     give_back(CPU)
     assert held_bytes(CPU) - before < 40e6
+
+
+def test_a_block_is_as_it_was_when_its_splinters_are_joined():
+    block = torch.arange(3_000_000, dtype=torch.float32)
+    join_splinters(block)
+    assert torch.equal(block, torch.arange(3_000_000, dtype=torch.float32))

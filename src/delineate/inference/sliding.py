@@ -15,6 +15,7 @@ from torch import Tensor
 
 from delineate.contracts import Output
 from delineate.geometry import Box
+from delineate.inference.allocator import join_splinters
 from delineate.inference.crops import Crops
 from delineate.inference.lines import Line, make_line
 from delineate.inference.sums import Sums
@@ -138,6 +139,7 @@ def slabs(
                 done = start[sums.axis]
             weights = [line.weights[i] for line, i in zip(lines, window, strict=True)]
             sums.add(found[i], start, weights)
+        join_splinters(found)
         del found  # or they would still be there while the next windows are predicted
     yield from sums.release(done, sums.box[sums.axis][1])
 
