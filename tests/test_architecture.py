@@ -24,7 +24,7 @@ FLOORS = (
     "inference",
     "report tracking",
     "engine",
-    "assemble run_folder",
+    "assemble run_folder plain_errors",
     "package",
     "groundwork",
     "training predicting",

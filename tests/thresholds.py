@@ -45,7 +45,9 @@ def plan(**changes):
         ),
         "memory_gb": 1.0,
     } | changes
-    figures["normalisation"] = (Normalisation(kind="none"),) * len(figures["channels"])
+    figures["normalisation"] = changes.get(
+        "normalisation", (Normalisation(kind="none"),) * len(figures["channels"])
+    )
     return Plan(**figures)
 
 

@@ -8,8 +8,7 @@ import typer
 
 from delineate import __version__
 from delineate.commands import data, models, picture, recipes, results, serving, ship
-from delineate.engine.interrupt import Interrupted
-from delineate.errors import DelineateError
+from delineate.plain_errors import plain_errors
 
 __all__ = ["app", "main"]
 
@@ -30,22 +29,8 @@ def main() -> None:
     """Run the command line."""
     # A user's own network or loss, by import path; last, so that it hides no package.
     sys.path.append(str(Path.cwd()))
-    try:
+    with plain_errors():
         app()
-    except DelineateError as error:
-        typer.secho(str(error), err=True)
-        raise SystemExit(2) from None
-    except OSError as error:
-        if error.filename is None:
-            raise
-        typer.secho(f"{error.filename}: {error.strerror}.", err=True)
-        raise SystemExit(2) from None
-    except Interrupted as stop:
-        typer.secho(str(stop), err=True)
-        raise SystemExit(stop.code) from None
-    except KeyboardInterrupt:
-        typer.secho("Stopped.", err=True)
-        raise SystemExit(130) from None
 
 
 @app.callback(invoke_without_command=True)

@@ -3,11 +3,13 @@
 import nibabel
 import numpy as np
 import torch
+from thresholds import ids
+from thresholds import plan as make_plan
 from torch import nn
 
 from delineate.inference import Model
 from delineate.labels import Class, Labels
-from delineate.plan import Network, Normalisation, Plan
+from delineate.plan import Network
 
 __all__ = [
     "FLAT",
@@ -46,36 +48,12 @@ class Threshold(nn.Module):
         return self.sharpness * torch.cat((-x, 0.5 * x.sign(), 2 * (x - 1)), dim=1)
 
 
-def make_plan(**changes):
-    labels = Labels(classes=(Class(name="a", id=3), Class(name="b", id=9)))
-    figures = {
-        "channels": ("MR",),
-        "labels": labels,
-        "spacing": (1.0, 1.0, 1.0),
-        "shape": (12, 12, 12),
-        "crop_nonzero": False,
-        "normalisation": (Normalisation(kind="none"),),
-        "separate_axis": None,
-        "patch": (8, 8, 8),
-        "batch_size": 2,
-        "network": Network(
-            features=(4,), strides=((1, 1, 1),), kernels=((3, 3, 3),), convolutions=(2,)
-        ),
-        "memory_gb": 1.0,
-    }
-    return Plan(**(figures | changes))
-
-
 def make_model(*networks, plan=None, **changes):
     return Model(networks=networks or (Threshold(),), plan=plan or make_plan(), **changes)
 
 
 def levels(shape, seed=4):
     return np.random.default_rng(seed).choice([0.0, 1.0, 2.0], size=shape).astype(np.float32)
-
-
-def ids(image):
-    return np.select([image > 1.5, image > 0.5], [9, 3])
 
 
 def save_scan(path, array, affine=None):

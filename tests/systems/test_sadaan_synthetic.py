@@ -96,6 +96,8 @@ def test_the_command_takes_the_documented_options(
     said = capsys.readouterr().out
     assert all(f"{n} in {split}.h5" in said for n, split in ((2, "train"), (1, "val"), (1, "test")))
     assert "'masks': (13, 16, 16, 16)" in said
+    counts = [line.split() for line in said.splitlines() if line.startswith(" ")]
+    assert sum(int(number) for number, _ in counts) == 4
     assert len(list((tmp_path / "s" / "visualizations").glob("*.png"))) == 2
     before = (tmp_path / "s" / "train.h5").stat().st_mtime_ns
     main([*words, "--skip-generation", "--skip-visualization", "--skip-training-test"])

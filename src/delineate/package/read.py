@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import torch
@@ -17,7 +16,7 @@ from delineate.package.archive import Archive, open_archive
 from delineate.package.checks import MODEL
 from delineate.package.networks import build_network, unpack_weights
 from delineate.package.refusals import NotAPackage, PackageRefused
-from delineate.plan import Plan, read_plan
+from delineate.plan import Plan, parse_plan
 
 __all__ = ["read_card", "read_package"]
 
@@ -58,14 +57,13 @@ def read_card(path: Path) -> str:
 
 
 def _plan(archive: Archive) -> Plan:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "plan.json"
-        file.write_bytes(archive.read("plan.json"))
-        try:
-            return read_plan(file)
-        except PlanError as error:
-            told = str(error).replace(str(file), f"{archive.path}: plan.json")
-            raise NotAPackage(told) from None
+    where = f"{archive.path}: plan.json"
+    try:
+        return parse_plan(archive.read("plan.json").decode("utf-8"), where)
+    except UnicodeDecodeError as error:
+        raise NotAPackage(f"{where}: cannot be read: {error}.") from None
+    except PlanError as error:
+        raise NotAPackage(str(error)) from None
 
 
 def _inference(archive: Archive, plan: Plan) -> dict[str, Any]:

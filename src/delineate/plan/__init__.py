@@ -5,7 +5,7 @@ from delineate.plan.fingerprint import Fingerprint, Intensity, take_fingerprint
 from delineate.plan.make import make_plan
 from delineate.plan.memory import measure_step
 from delineate.plan.plan import Network, Normalisation, Plan
-from delineate.plan.plan_file import read_plan, write_plan
+from delineate.plan.plan_file import parse_plan, read_plan, write_plan
 
 __all__ = [
     "CaseFacts",
@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "make_plan",
     "measure_step",
+    "parse_plan",
     "read_plan",
     "take_fingerprint",
     "write_plan",

@@ -20,7 +20,7 @@ from delineate.labels import Labels
 from delineate.plan.check import Problem, check_fields, check_together, suggest
 from delineate.plan.plan import Network, Normalisation, Plan
 
-__all__ = ["read_plan", "write_plan"]
+__all__ = ["parse_plan", "read_plan", "write_plan"]
 
 _WIDTH = 96
 _KEYS = tuple(f.name for f in fields(Plan) if f.name != "reasons")
@@ -45,22 +45,28 @@ def read_plan(path: Path) -> Plan:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        document = json.loads(text)
     except FileNotFoundError:
         raise PlanError(f"{path}: no such file. Fix: delineate plan writes it.") from None
-    except json.JSONDecodeError as error:
-        raise PlanError(f"{path}:{error.lineno}: not JSON: {error.msg}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: cannot be read: {error}.") from None
+    return parse_plan(text, str(path))
+
+
+def parse_plan(text: str, where: str) -> Plan:
+    """The plan that a text holds; `where` it stands is what a PlanError begins with."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PlanError(f"{where}:{error.lineno}: not JSON: {error.msg}.") from None
     if not isinstance(document, dict):
-        raise PlanError(f"{path}: a plan is a JSON object, got {type(document).__name__}.")
+        raise PlanError(f"{where}: a plan is a JSON object, got {type(document).__name__}.")
     values, reasons, problems = _unwrap(document)
     problems += check_fields(values)
     if problems:
-        raise _refuse(path, text, problems)
+        raise _refuse(where, text, problems)
     plan = _assemble(values, reasons, problems)
     if plan is None or (problems := check_together(plan)):
-        raise _refuse(path, text, problems)
+        raise _refuse(where, text, problems)
     return plan
 
 
@@ -133,15 +139,15 @@ def _without_defaults(normalisation: Normalisation) -> dict[str, Any]:
     }
 
 
-def _refuse(path: Path, text: str, problems: list[Problem]) -> PlanError:
+def _refuse(where: str, text: str, problems: list[Problem]) -> PlanError:
     lines = text.splitlines()
 
-    def where(key: str) -> str:
+    def place(key: str) -> str:
         hits = (i for i, line in enumerate(lines, 1) if line.strip().startswith(f'"{key}"'))
         number = next(hits, None)
-        return f"{path}:{number}" if number else f"{path}"
+        return f"{where}:{number}" if number else where
 
-    told = [f"{where(p.key.split('.')[0])}: {p.key}: {p.text}" for p in problems]
+    told = [f"{place(p.key.split('.')[0])}: {p.key}: {p.text}" for p in problems]
     return PlanError("\n".join(told))
 
 

@@ -4,7 +4,7 @@ from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from delineate.systems.sadaan.plain_errors import plain_errors
+from delineate.plain_errors import plain_errors
 
 __all__ = ["run_analysis", "run_test"]
 

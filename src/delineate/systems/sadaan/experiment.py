@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from delineate.engine.interrupt import Interrupted
 from delineate.errors import ConfigError, DelineateError
+from delineate.plain_errors import plain_errors
 from delineate.systems.sadaan.command_line import CommandLine, show_settings
-from delineate.systems.sadaan.plain_errors import plain_errors
 from delineate.systems.sadaan.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -53,14 +53,10 @@ def main(words: Sequence[str] | None = None) -> None:
     with plain_errors():
         line = CommandLine.read(words)
         settings = read_settings(line.values)
-        try:
-            if (missing := _missing_sacred()) is None:
-                _run_observed(words, line)
-            else:
-                _run_alone(line, settings, missing)
-        except Interrupted as stop:
-            print(stop, file=sys.stderr)
-            raise SystemExit(stop.code) from None
+        if (missing := _missing_sacred()) is None:
+            _run_observed(words, line)
+        else:
+            _run_alone(line, settings, missing)
 
 
 def make_experiment(*, files: bool = True) -> "Experiment":

@@ -1,6 +1,7 @@
 """The documented set of synthetic trunks: its splits, its noise, its command line."""
 
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from delineate.datasets.phantom_structures import (
 from delineate.datasets.shares import deal
 from delineate.datasets.write_hdf5 import Sample, write_samples
 from delineate.errors import DataError
-from delineate.systems.sadaan.plain_errors import plain_errors
+from delineate.plain_errors import plain_errors
 
 __all__ = ["generate", "main", "stratified"]
 
@@ -63,13 +64,17 @@ def generate(
 
 def stratified(samples: int, shares: Mapping[str, float], seed: int) -> list[str]:
     """The split of each sample, every scenario being dealt by the shares."""
-    scenarios = [draw_scenario(np.random.default_rng((seed, i))) for i in range(samples)]
+    scenarios = _scenarios(samples, seed)
     order = sorted(range(samples), key=lambda i: (scenarios[i], i))
     dealt = deal(samples, {name: share for name, share in shares.items() if share > 0})
     splits = [""] * samples
     for place, split in zip(order, dealt, strict=True):
         splits[place] = split
     return splits
+
+
+def _scenarios(samples: int, seed: int) -> list[str]:
+    return [draw_scenario(np.random.default_rng((seed, i))) for i in range(samples)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,6 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 ),
                 seed=asked.seed,
             )
+            if asked.verbose:
+                drawn = Counter(_scenarios(asked.total_samples, asked.seed))
+                print("\n".join(f"{n:6} {name}" for name, n in drawn.most_common()))
             print(f"{out}: {', '.join(f'{n} in {split}.h5' for split, n in counts.items())}")
         if not asked.skip_visualization:
             print(f"Pictures: {_draw_some(out)}")
@@ -123,7 +131,7 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
     add("--skip-generation", action="store_true", help="use the folder that is there")
     add("--skip-visualization", action="store_true", help="draw no pictures")
     add("--skip-training-test", action="store_true", help="do not read a sample back")
-    add("-v", "--verbose", action="store_true", help="accepted; all that is said is said anyway")
+    add("-v", "--verbose", action="store_true", help="say how often each scenario is drawn")
     return parser.parse_args(arguments)
 
 

@@ -1,6 +1,5 @@
 """A network from a .pth file of a training: its weights, its structures and how it saw scans."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from delineate.engine.weights import misfit
 from delineate.errors import DataError, PlanError
 from delineate.io.paths import missing
 from delineate.models.sadaan import SADAAN
-from delineate.plan import Plan, read_plan
+from delineate.plan import Plan, parse_plan
 from delineate.systems.sadaan.checkpoints import read_checkpoint
 
 __all__ = ["TrainedNetwork", "load_trained"]
@@ -72,13 +71,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _plan(text: str, path: Path) -> Plan:
     """The plan of the training, as plan.json has it."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "plan.json"
-        place.write_text(text, encoding="utf-8")
-        try:
-            return read_plan(place)
-        except PlanError as error:
-            raise DataError(f"{path}: the plan in it is broken: {error}") from None
+    try:
+        return parse_plan(text, f"{path}: plan")
+    except PlanError as error:
+        raise DataError(str(error)) from None
 
 
 def _network(state: Any, path: Path) -> SADAAN:
