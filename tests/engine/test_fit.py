@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from itertools import count
 
 import pytest
@@ -78,6 +79,17 @@ def test_a_budget_of_seconds_ends_in_time(tmp_path):
     task, _ = run(tmp_path, Clock(seconds=1.5))
     assert task.clock.done
     assert task.clock.step > 1
+
+
+def test_a_last_validation_quicker_than_the_first_does_not_set_the_clock_back(tmp_path):
+    seconds = iter([0.3, 0.0, 0.0, 0.0, 0.0])
+
+    def score(network):
+        time.sleep(next(seconds))
+        return {"val_dice": 0.5}
+
+    task, _ = run(tmp_path, Clock(seconds=1.2, reserve=0.3), score=score)
+    assert task.clock.done
 
 
 def test_the_logged_terms_add_up_to_the_loss(tmp_path):

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -24,18 +26,22 @@ def test_rows_of_a_ring_come_out_once_and_complete_over_its_seam(axis):
             found[tuple(index)] = part.numpy()
         done = stop
 
+    others = [a for a in range(3) if a != axis]
     for first in (0, 3, 6, 7):
         release(first)
-        start = [1, 1, 1]
-        start[axis] = first
-        lines = [torch.rand(4) for _ in range(3)]
-        logits = torch.from_numpy(rng.normal(size=(2, 4, 4, 4)).astype(np.float32))
-        sums.add(logits, start, lines)
-        weight = np.einsum("i,j,k->ijk", *(line.numpy() for line in lines))
-        place = tuple(slice(a, a + 4) for a in start)
-        expected[(slice(None), *place)] += logits.numpy() * weight
+        # In the order of the axes; the last two are clipped to the same voxels of a box.
+        for pair in product((-2, 0, 3, 4), repeat=2):
+            start = [first] * 3
+            for a, other in zip(others, pair, strict=True):
+                start[a] = other
+            lines = [torch.rand(4) for _ in range(3)]
+            logits = torch.from_numpy(rng.normal(size=(2, 4, 4, 4)).astype(np.float32))
+            sums.add(logits, start, lines)
+            weight = np.einsum("i,j,k->ijk", *(line.numpy() for line in lines))
+            place = tuple(slice(a + 4, a + 8) for a in start)
+            expected[(slice(None), *place)] += logits.numpy() * weight
     release(11)
-    inside = expected[(slice(None), *(slice(a, b) for a, b in box))]
+    inside = expected[(slice(None), *(slice(a + 4, b + 4) for a, b in box))]
     np.testing.assert_allclose(found, inside, atol=1e-6)
 
 

@@ -57,44 +57,45 @@ def sample_ids(mask: Shaped[Tensor, "*s"], where: list[Tensor]) -> Shaped[Tensor
     thick the same .749 / .874 / .916. The price is volume: a ball of radius 1 or 2 keeps .88 or .93
     of it.
     """
-    # Half the bytes to look up.
-    narrow = mask.to(torch.int32) if mask.dtype == torch.int64 else mask
-    padded = F.pad(narrow, (1, 1) * len(where))
+    # A quarter of the bytes to look up.
+    padded = F.pad(mask.to(torch.int16), (1, 1) * len(where))
     strides = [prod(padded.shape[axis + 1 :]) for axis in range(len(where))]
     places = [(w + 1).clamp_(0, n - 1) for w, n in zip(where, padded.shape, strict=True)]
-    cells = [p.to(torch.int32).clamp_(max=n - 2) for p, n in zip(places, padded.shape, strict=True)]
     flat = torch.zeros((), dtype=torch.int32, device=mask.device)
-    for cell, stride in zip(cells, strides, strict=True):
-        flat = torch.add(flat, cell, alpha=stride)
+    for place, n, stride in zip(places, padded.shape, strides, strict=True):
+        flat = torch.add(flat, place.to(torch.int32).clamp_(max=n - 2), alpha=stride)
     first = flat.flatten()
-    lowest, highest = (ids.flatten().index_select(0, first) for ids in _ids_of_cells(padded))
-    mixed = (lowest != highest).nonzero()[:, 0]
-    parts = [
-        (p - c).expand(flat.shape).flatten()[mixed] for p, c in zip(places, cells, strict=True)
-    ]
+    found = _cells(padded).flatten().index_select(0, first)
+    mixed = (found == _MIXED).nonzero()[:, 0]
+    own = [p.expand(flat.shape).flatten().index_select(0, mixed) for p in places]
+    parts = [p - p.floor().clamp_(max=n - 2) for p, n in zip(own, padded.shape, strict=True)]
     offsets = [sum(map(mul, side, strides)) for side in product((0, 1), repeat=len(strides))]
-    ids, first = padded.flatten(), first[mixed]
+    ids, first = padded.flatten(), first.index_select(0, mixed)
     corners = torch.stack([ids.index_select(0, first + offset) for offset in offsets])
-    lowest[mixed] = _vote(corners, lowest[mixed], highest[mixed], parts)
-    return lowest.view(flat.shape).to(mask.dtype)
+    found.index_copy_(0, mixed, _vote(corners, parts))
+    return found.view(flat.shape).to(mask.dtype)
 
 
-def _ids_of_cells(padded: Tensor) -> tuple[Tensor, Tensor]:
-    """The lowest and the highest id at the corners of the cell that begins at a voxel."""
+_MIXED = -(2**15)
+"""In place of an id: there are several."""
+
+
+def _cells(padded: Tensor) -> Tensor:
+    """The id at all corners of the cell that begins at a voxel."""
     low = high = padded
     for axis, n in enumerate(padded.shape):
         low = torch.minimum(low.narrow(axis, 0, n - 1), low.narrow(axis, 1, n - 1))
         high = torch.maximum(high.narrow(axis, 0, n - 1), high.narrow(axis, 1, n - 1))
-    last = (0, 1) * padded.dim()
-    return F.pad(low, last), F.pad(high, last)
+    return F.pad(torch.where(low == high, low, _MIXED), (0, 1) * padded.dim())
 
 
-def _vote(corners: Tensor, lowest: Tensor, highest: Tensor, parts: list[Tensor]) -> Tensor:
+def _vote(corners: Tensor, parts: list[Tensor]) -> Tensor:
     """The id with the largest linear weight among the corners (c, n) of n cells.
 
     Args:
         parts: how far into the cell, by axis.
     """
+    lowest, highest = corners.amin(0), corners.amax(0)
     upper = corners == highest
     share = _interpolated(upper.to(parts[0].dtype), parts)
     winner = torch.where(share > 0.5, highest, lowest)

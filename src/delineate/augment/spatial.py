@@ -1,9 +1,9 @@
 """One resampling for all geometry: from the patch that was read to the patch the network sees."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
+from math import ceil, floor, prod
 
 import torch
 from jaxtyping import Float, Shaped
@@ -16,9 +16,28 @@ from delineate.contracts import Batch
 __all__ = ["Spatial"]
 
 _AT_ONCE = 16
+_ROUNDING = 1e-3
 
-Origins = list[Tensor]
-"""Where each voxel of the result comes from, in voxels of what was read, one tensor an axis."""
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where each voxel of the result comes from."""
+
+    box: tuple[slice, ...]
+    """What of that which was read is needed: after a rotation of a few degrees, half of it."""
+    points: list[Tensor]
+    """In voxels of the box, one tensor an axis."""
+
+    @classmethod
+    def of(
+        cls, points: Sequence[Tensor], centre: Sequence[float], read: Sequence[int]
+    ) -> "Origins":
+        """From points counted from the centre; those beyond what was read are beyond the box."""
+        if points[0].device.type != "cpu":  # Asking a card where they lie takes longer.
+            box = tuple(slice(0, n) for n in read)
+        else:
+            box = tuple(map(_reach, points, centre, read))
+        return cls(box, [p + (c - b.start) for p, c, b in zip(points, centre, box, strict=True)])
 
 
 class Spatial:
@@ -72,11 +91,10 @@ class Spatial:
             mask=None if batch.target.mask is None else batch.target.mask[slot],
         )
         points = self._pull(centred_grid(self.patch, batch.image.device), draws, frame)
-        starts = self._starts(batch.image.shape[2:])
-        return [
-            p + (start + (n - 1) / 2)
-            for p, start, n in zip(points, starts, self.patch, strict=True)
-        ]
+        read = batch.image.shape[2:]
+        starts = zip(self._starts(read), self.patch, strict=True)
+        centre = [start + (n - 1) / 2 for start, n in starts]
+        return Origins.of(points, centre, read)
 
     def _pull(self, points: list[Tensor], draws: list[Draw | None], frame: Frame) -> list[Tensor]:
         """Back through as many of the transforms as there are draws, the last of them first."""
@@ -102,7 +120,7 @@ class Spatial:
     def _each(
         self,
         tensor: Shaped[Tensor, " b *r"],
-        sample: Callable[[Tensor, Origins, int], Tensor],
+        sample: Callable[[Tensor, list[Tensor], int], Tensor],
         *,
         origins: list[Origins | None],
     ) -> Shaped[Tensor, " b *s"]:
@@ -112,11 +130,21 @@ class Spatial:
             return cropped
         out = torch.empty(cropped.shape, dtype=tensor.dtype, device=tensor.device)
         for slot, own in enumerate(origins):
-            out[slot] = cropped[slot] if own is None else sample(tensor[slot], own, slot)
+            if own is None:
+                out[slot] = cropped[slot]
+            else:
+                out[slot] = sample(tensor[slot][(..., *own.box)], own.points, slot)
         return out
 
 
-def _sample_mask(mask: Tensor, points: Origins) -> Tensor:
+def _reach(points: Tensor, centre: float, length: int) -> slice:
+    """The voxels along one axis that points lie between; always one of them."""
+    low, high = (float(end) + centre for end in torch.aminmax(points))
+    start = min(max(floor(low - _ROUNDING), 0), length - 1)
+    return slice(start, min(max(ceil(high + _ROUNDING), start) + 1, length))
+
+
+def _sample_mask(mask: Tensor, points: list[Tensor]) -> Tensor:
     """Ids (*s) by the largest share; overlapping masks (k, *s) each by half."""
     if mask.dim() == len(points):
         return sample_ids(mask, points)
@@ -124,7 +152,7 @@ def _sample_mask(mask: Tensor, points: Origins) -> Tensor:
 
 
 def _sample_classes(
-    maps: Shaped[Tensor, " k *r"], points: Origins, *, zero_outside: bool
+    maps: Shaped[Tensor, " k *r"], points: list[Tensor], *, zero_outside: bool
 ) -> Float[Tensor, " k *s"]:
     """Linear interpolation of one map a class; of hundreds, most are 0 throughout a patch."""
     size = torch.broadcast_shapes(*(p.shape for p in points))

@@ -257,7 +257,8 @@ class Validation(Callback):
         seconds = time.monotonic() - started
         self._held, self._last = held, clock.step
         self._spent += seconds
-        clock.reserve = seconds
+        if not clock.done:  # A last one quicker than thought must not set the clock back.
+            clock.reserve = seconds
 
     def _scores(self, network: nn.Module) -> dict[str, float]:
         """Scoring changes nothing, so a signal may end it anywhere."""
