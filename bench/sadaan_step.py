@@ -66,10 +66,10 @@ def ours(work: Work) -> tuple[nn.Module, Step]:
     from delineate.engine.schedules import Constant
     from delineate.engine.step import TrainingStep
     from delineate.engine.task import Task
-    from delineate.inference.allocator import keep_freed_memory
+    from delineate.inference.allocator import TRAINED, keep_freed_memory
     from delineate.models import SADAAN
 
-    keep_freed_memory()
+    keep_freed_memory(below=TRAINED)
     network = SADAAN(1, work.structures, prior="full", img_size=work.size)
     task = Task(
         network,

@@ -76,11 +76,11 @@ def ours(work: Work, device: str) -> tuple[nn.Module, Step]:
     from delineate.engine.schedules import Constant
     from delineate.engine.step import TrainingStep
     from delineate.engine.task import Task
-    from delineate.inference.allocator import keep_freed_memory
+    from delineate.inference.allocator import TRAINED, keep_freed_memory
     from delineate.losses import CrossEntropy, Dice, WeightedSum
     from delineate.models import UNet
 
-    keep_freed_memory()
+    keep_freed_memory(below=TRAINED)
     network = UNet(
         1,
         CLASSES,

@@ -5,7 +5,13 @@ import sys
 import pytest
 import torch
 
-from delineate.inference.allocator import freed_memory_kept, give_back, join_splinters, zeros
+from delineate.inference.allocator import (
+    TRAINED,
+    freed_memory_kept,
+    give_back,
+    join_splinters,
+    zeros,
+)
 from delineate.inference.forward_memory import held_bytes
 
 CPU = torch.device("cpu")
@@ -54,6 +60,16 @@ def test_a_prediction_leaves_freed_memory_kept_for_the_training_around_it():
         block = torch.ones(25_000_000)
         del block
         assert held_bytes(CPU) - before > 80e6
+
+
+@needs_linux
+def test_a_training_gives_back_its_largest_blocks_and_keeps_the_others():
+    before = held_bytes(CPU)
+    with freed_memory_kept(below=TRAINED):
+        large, small = torch.ones(80_000_000), torch.ones(25_000_000)
+        del large, small
+        assert 80e6 < held_bytes(CPU) - before < 200e6
+    assert held_bytes(CPU) - before < 40e6
 
 
 @needs_linux

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from delineate.contracts import Batch
 from delineate.engine.hardware import Precision, lightning_precision
 from delineate.engine.task import Task
-from delineate.inference.allocator import freed_memory_kept
+from delineate.inference.allocator import TRAINED, freed_memory_kept
 
 __all__ = ["fit"]
 
@@ -34,6 +35,8 @@ def fit(
     trainer = Trainer(
         accelerator="gpu" if device == "cuda" else device,
         devices=1,
+        # One process, whatever a cluster says: Lightning would save and requeue in its own way.
+        plugins=[LightningEnvironment()],
         precision=lightning_precision(precision),  # type: ignore[arg-type] # a plain str there
         max_epochs=1,
         callbacks=list(callbacks),
@@ -45,9 +48,11 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    with freed_memory_kept(), warnings.catch_warnings():
+    with freed_memory_kept(below=TRAINED), warnings.catch_warnings():
         # Lightning advises more loader workers whatever the loader does; ours are planned.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # It looks for SLURM all the same, and wants srun before every command where that is.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         try:
             trainer.fit(task, batches)  # type: ignore[arg-type] # any iterable is a loader

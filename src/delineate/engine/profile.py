@@ -22,7 +22,7 @@ from delineate.data.batches import Batches
 from delineate.engine.hardware import Precision
 from delineate.engine.memory_use import memory_figures
 from delineate.engine.step import TrainingStep
-from delineate.inference.allocator import freed_memory_kept
+from delineate.inference.allocator import TRAINED, freed_memory_kept
 from delineate.io import atomic_path
 
 __all__ = ["Profile", "Stopwatch", "measure", "write_trace"]
@@ -137,7 +137,7 @@ def measure(step: TrainingStep, batches: Batches, *, steps: int) -> Profile:
 
     The others are none, and as many as would keep up; the weights of the task move.
     """
-    with freed_memory_kept():
+    with freed_memory_kept(below=TRAINED):
         return _measure(step, batches, steps=steps)
 
 
