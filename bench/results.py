@@ -23,7 +23,10 @@ from figure import Figure, heard
 from machine import cores, describe_machine, describe_versions, load
 
 HERE = Path(__file__).parent
-SCRIPTS = ("train_step", "augment", "metrics", "sliding", "data_path", "sadaan_step")
+SCRIPTS = (
+    *("train_step", "augment", "metrics", "sliding", "data_path"),
+    *("sadaan_step", "dformer_step"),
+)
 LONGEST = 900.0
 """Seconds that one benchmark may take."""
 BUSY = 0.5

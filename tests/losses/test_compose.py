@@ -46,6 +46,20 @@ def test_deep_logits_at_an_odd_fraction_are_refused():
     )
 
 
+def test_deep_logits_of_sizes_rounded_up_are_compared_with_every_second_or_fourth_voxel():
+    mask, logits = torch.randint(0, 2, (1, 10, 7)), torch.randn(1, 2, 10, 7)
+    deep = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 3, 2)
+    term = CrossEntropy()
+    found = WeightedSum({"x": term}, {"x": 1.0})(
+        Output(logits=logits, deep=deep), Target(mask=mask)
+    )["x"]
+    parts = [
+        term(Output(logits=part), Target(mask=mask[:, ::step, ::step]))
+        for part, step in zip((logits, *deep), (1, 2, 4), strict=True)
+    ]
+    torch.testing.assert_close(found, (4 * parts[0] + 2 * parts[1] + parts[2]) / 7)
+
+
 def test_names_of_terms_and_weights_must_agree():
     with pytest.raises(ValueError) as error:
         WeightedSum({"dice": Dice()}, {"dise": 1.0})

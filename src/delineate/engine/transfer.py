@@ -17,6 +17,7 @@ from delineate.engine.transfer_report import Report, Row
 from delineate.engine.weight_matching import match_names, match_order
 from delineate.errors import DataError
 from delineate.labels import Labels
+from delineate.models import DFormer, inflate_2d
 
 __all__ = ["start_from", "transfer"]
 
@@ -36,6 +37,8 @@ def start_from(
     """
     source = read_source(path)
     own = network.state_dict()
+    if isinstance(network, DFormer):
+        source = replace(source, state=inflate_2d(source.state, own))
     transposed = {
         f"{name}.weight" for name, part in network.named_modules() if isinstance(part, _TRANSPOSED)
     }

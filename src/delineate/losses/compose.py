@@ -9,6 +9,7 @@ once. One with `needs_distance = True` asks the engine for `Target.distance`.
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from math import ceil
 
 import torch
 from jaxtyping import Float
@@ -129,7 +130,7 @@ def _over_resolutions(term: Term, output: Output, target: Target) -> Tensor:
 
 
 def _coarser(target: Target, size: tuple[int, ...]) -> Target:
-    """The target at a lower resolution that divides the full one."""
+    """The target at a lower resolution."""
     return replace(
         target, mask=_subsample(target.mask, size), distance=_subsample(target.distance, size)
     )
@@ -139,10 +140,18 @@ def _subsample(tensor: Tensor | None, size: tuple[int, ...]) -> Tensor | None:
     if tensor is None:
         return None
     full = tensor.shape[-len(size) :]
-    if any(f % s for f, s in zip(full, size, strict=True)):
+    steps = [_step(f, s) for f, s in zip(full, size, strict=True)]
+    if None in steps:
         raise ValueError(
             f"deep supervision: the mask of {tuple(full)} voxels is no multiple of the deep "
             f"logits' {size}. Fix: return deep logits at whole fractions of the resolution."
         )
-    steps = (slice(None, None, f // s) for f, s in zip(full, size, strict=True))
-    return tensor[(..., *steps)]
+    return tensor[(..., *(slice(None, None, step) for step in steps))]
+
+
+def _step(full: int, size: int) -> int | None:
+    """Every how many voxels one is taken: a whole fraction, or halved as often, rounded up."""
+    if full % size == 0:
+        return full // size
+    halved = (2**n for n in range(1, full.bit_length()))
+    return next((step for step in halved if ceil(full / step) == size), None)

@@ -1,7 +1,10 @@
 """Networks: each one takes an image (b, c, *s) and returns an Output."""
 
 from delineate.models.attention_unet import AttentionUNet
+from delineate.models.dformer import DFormer
+from delineate.models.dformer_inflate import inflate_2d
 from delineate.models.foreign import as_output
+from delineate.models.hybrid import HybridCNNTransformer
 from delineate.models.light_unet import LightUNet
 from delineate.models.mednext import MedNeXt
 from delineate.models.multitask import MultiTaskUNet
@@ -15,6 +18,8 @@ from delineate.models.unet import UNet
 __all__ = [
     "SADAAN",
     "AttentionUNet",
+    "DFormer",
+    "HybridCNNTransformer",
     "LightUNet",
     "MedNeXt",
     "MultiTaskUNet",
@@ -24,4 +29,5 @@ __all__ = [
     "SegResNet",
     "UNet",
     "as_output",
+    "inflate_2d",
 ]

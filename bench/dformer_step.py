@@ -1,0 +1,160 @@
+"""D-Former forward and backward: ours against a literal implementation of its description.
+
+    python bench/dformer_step.py [--work published|tiny] [--steps N] [--rounds N]
+
+One image of 64x128x128 and 14 outputs in fp32 on a CPU; all three heads, and drawn gradients of
+their logits instead of a loss. Ours runs as it is and with checkpointing. All sides have the same
+number of weights. They take turns, each time in a process of its own; the first pass of a process
+is not counted. Memory is the peak of the process above what it held before there was a network.
+The seconds that processors worked are given besides: they hold on a busy machine.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from dformer_literal import Literal
+from figure import Figure, say
+from sides import THREADS, run_side
+from sliding import memory
+from torch import Tensor, nn
+
+BAR, LEANER = 1.5, 2.0
+"""How many times as fast as the literal one, and how many times less memory with checkpointing."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An image, and how much is made of it."""
+
+    size: tuple[int, int, int]
+    outputs: int
+    width: int = 96
+
+
+WORKS = {"published": Work((64, 128, 128), 14), "tiny": Work((16, 64, 64), 2, 24)}
+
+
+def ours(work: Work, *, checkpointing: bool = False) -> nn.Module:
+    """Our network, as the engine keeps memory."""
+    from delineate.inference.allocator import keep_freed_memory
+    from delineate.models import DFormer
+
+    keep_freed_memory()
+    return DFormer(1, work.outputs, embed_dim=work.width, checkpointing=checkpointing)
+
+
+def lean(work: Work) -> nn.Module:
+    """Ours with less memory."""
+    return ours(work, checkpointing=True)
+
+
+def literal(work: Work) -> nn.Module:
+    """The peer."""
+    return Literal(1, work.outputs, embed_dim=work.width)
+
+
+SIDES = {"ours": ours, "lean": lean, "literal": literal}
+
+
+def logits(network: nn.Module, image: Tensor) -> list[Tensor]:
+    """Of all heads, the finest first."""
+    found = network(image)
+    return found if isinstance(found, list) else [found.logits, *found.deep]
+
+
+def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
+    """Seconds of each pass and of its processors, GB before and at the peak, number of weights."""
+    torch.manual_seed(0)
+    torch.set_num_threads(THREADS)
+    import delineate.models  # noqa: F401 -- imported to be in memory, on all sides
+
+    image = torch.randn(1, 1, *work.size)
+    pulls = [torch.randn(1, work.outputs, *(n // 2**i for n in work.size)) / 1000 for i in range(3)]
+    idle = memory("VmRSS")
+    network = SIDES[side](work)
+    seconds, worked = [], []
+    for _ in range(1 + steps):
+        network.zero_grad()
+        began, began_work = time.perf_counter(), time.process_time()
+        torch.autograd.backward(logits(network, image), pulls)
+        seconds.append(time.perf_counter() - began)
+        worked.append(time.process_time() - began_work)
+    return {
+        "seconds": seconds[1:],
+        "worked": worked[1:],
+        "idle_gb": idle,
+        "peak_gb": memory("VmHWM"),
+        "weights": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def compare(name: str, *, steps: int, rounds: int) -> None:
+    """Take turns, check that the networks are equal, and say the figures."""
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    for turn in range(rounds):
+        for side, results in found.items():
+            results += run_side(__file__, ["--work", name, "--steps", steps, "--side", side])
+            middle = statistics.median(results[-1]["seconds"])
+            print(f"round {turn}, {side}: {middle:.4g} s a pass", flush=True)
+    weights = {side: results[0]["weights"] for side, results in found.items()}
+    if len(set(weights.values())) > 1:
+        sys.exit(f"dformer_step: the networks differ in their weights, {weights}")
+    work = WORKS[name]
+    size = "x".join(map(str, work.size))
+    what = f"D-Former forward and backward: {size}, {work.outputs} outputs"
+    wall, worked = middles(found, "seconds"), middles(found, "worked")
+    for side, words, bar in (("ours", "", BAR), ("lean", ", checkpointing", None)):
+        say(
+            Figure(
+                work=what + words,
+                peer="literal",
+                ours=wall[side],
+                theirs=wall["literal"],
+                unit="s",
+                bar=bar if name == "published" else None,
+            )
+        )
+    peak = {
+        side: max(r["peak_gb"] - r["idle_gb"] for r in results) for side, results in found.items()
+    }
+    say(
+        f"{what}: processors worked {worked['ours']:.3g} s, with checkpointing "
+        f"{worked['lean']:.3g} s, literal {worked['literal']:.3g} s"
+    )
+    say(
+        f"{what}: peak memory above the idle process {peak['ours']:.2f} GB, with checkpointing "
+        f"{peak['lean']:.2f} GB, literal {peak['literal']:.2f} GB: "
+        f"{peak['literal'] / peak['ours']:.1f} and {peak['literal'] / peak['lean']:.1f} times less "
+        f"(bar {LEANER:g} with checkpointing)"
+    )
+
+
+def middles(found: dict[str, list[dict[str, Any]]], kind: str) -> dict[str, float]:
+    """The median of all passes of each side."""
+    return {
+        side: statistics.median([s for r in results for s in r[kind]])
+        for side, results in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", choices=WORKS, default="published")
+    parser.add_argument("--steps", type=int, default=1, help="that are timed in a process")
+    parser.add_argument("--rounds", type=int, default=2, help="processes of each side")
+    parser.add_argument("--side", choices=SIDES, help="measure one side in this process")
+    asked = parser.parse_args()
+    if asked.side:
+        print(json.dumps(measure(asked.side, WORKS[asked.work], steps=asked.steps)))
+        return
+    compare(asked.work, steps=asked.steps, rounds=asked.rounds)
+
+
+if __name__ == "__main__":
+    main()
