@@ -26,7 +26,7 @@ FLOORS = (
     "engine",
     "assemble run_folder plain_errors",
     "package",
-    "groundwork",
+    "groundwork beginning",
     "training predicting",
     "run profiling",
     "demonstration crossval stages cluster export serve",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from delineate import __version__
-from delineate.commands import data, models, picture, recipes, results, serving, ship
+from delineate.commands import cluster, data, models, picture, recipes, results, serving, ship
 from delineate.plain_errors import plain_errors
 
 __all__ = ["app", "main"]
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (data, models, results, picture, ship, serving, recipes):
+for part in (data, models, cluster, results, picture, ship, serving, recipes):
     app.add_typer(part.app)
 
 

@@ -10,7 +10,7 @@ from delineate.config import Config, check_parts
 from delineate.data import prepare, read_case
 from delineate.datasets import Dataset, Split, read_dataset
 from delineate.engine.hardware import choose_device
-from delineate.errors import DataError
+from delineate.errors import ConfigError, DataError
 from delineate.groundwork import Bars, cache_folder, plan_for, read, refuse_faults, split_for
 from delineate.inference import (
     Domain,
@@ -68,6 +68,11 @@ def train(
     # Lightning takes seconds to import: only training waits for it.
     from delineate.training import teach
 
+    if config.stages:
+        raise ConfigError(
+            "the configuration declares stages, and this trains one run. "
+            "Fix: call delineate.stages.train, or set stages=[]."
+        )
     check_parts(config)
     with RunFolder.start(config, restart=restart) as run:
         # First of all: a tracker whose package is missing says so before any data is read.

@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "domain.json"
 
     @property
+    def start_table(self) -> Path:
+        """What became of the weights that the training began with."""
+        return self.path / "start.json"
+
+    @property
     def steps(self) -> Path:
         """The post-processing that helps on the held-out cases, with the reasons."""
         return self.path / "postprocessing.json"
@@ -186,7 +191,7 @@ class RunFolder:
             )
         for folder in (self.states, self.validation, self.panels):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics, self.lines, self.domain, self.steps):
+        for file in (self.metrics, self.lines, self.domain, self.steps, self.start_table):
             file.unlink(missing_ok=True)
 
     @contextmanager

@@ -15,6 +15,7 @@ from delineate.assemble import (
     assemble_schedule,
 )
 from delineate.augment import Sequence as Augmentation
+from delineate.beginning import start_network
 from delineate.config import Budget, Config
 from delineate.cores import usable_cores
 from delineate.data import Cache
@@ -44,7 +45,6 @@ from delineate.engine.rehearsal import rehearse
 from delineate.engine.resume import Saving, State, States
 from delineate.engine.schedules import Watcher
 from delineate.engine.task import Task
-from delineate.engine.transfer import start_from
 from delineate.engine.validation import Scorer
 from delineate.engine.weights import load_weights
 from delineate.groundwork import Bars
@@ -120,7 +120,7 @@ def teach(
     added = Additions() if add is None else add(lesson)
     begin = states.newest()
     if begin is None:
-        _start(network, config, plan, run=run)
+        start_network(network, config, plan, run=run)
     learned = [case.id for case in split.training]
     if task.loss.needs_distance:
         cache = make_distances(cache, plan, learned, progress=bars.track)
@@ -199,15 +199,6 @@ def make_batches(
         workers=_workers(config),
         start_step=0 if begin is None else begin.step * config.train.accumulate,
     )
-
-
-def _start(network: nn.Module, config: Config, plan: Plan, *, run: RunFolder) -> None:
-    """Weights from elsewhere, where the config names some; start.json says what became of each."""
-    if config.start.weights is None:
-        return
-    found = start_from(network, config.start.weights, channels=plan.channels, labels=plan.labels)
-    run.write_json("start.json", found.to_json())
-    run.say(found.summary)
 
 
 def _scorer(config: Config, plan: Plan, cache: Cache, split: Split, *, panels: Panels) -> Scorer:

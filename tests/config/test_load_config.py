@@ -91,7 +91,7 @@ zzz: 1
         "spine.yaml:17: plan.patch wants a list of 2 or 3 whole numbers of at least 1 or null, "
         "got [16, 1.5, 4].",
         "spine.yaml:18: unknown key 'zzz'. There are: data, plan, model, loss, augment, optimizer, "
-        "schedule, start, train, track, predict and run_dir.",
+        "schedule, start, train, stages, track, predict and run_dir.",
     ]
 
 

@@ -31,7 +31,7 @@ def demo(
 @app.command()
 def synth(
     kind: Annotated[
-        str, typer.Argument(help="organs, heart, lesions, nuclei, slices or structures.")
+        str, typer.Argument(help="organs, heart, lesions, nuclei, slices, structures or liver.")
     ],
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     cases: Annotated[int, typer.Option(help="How many.")] = 20,

@@ -21,15 +21,18 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin an unfinished run anew, from step 0.")
     ] = False,
+    stage: Annotated[
+        str | None, typer.Option(help="One of the stages that the recipe declares, alone.")
+    ] = None,
 ) -> None:
     """Train a model: from a folder of scans to a report; what was stopped goes on."""
     from delineate.config import load_config
     from delineate.console import showing_progress
-    from delineate.run import train as run_training
+    from delineate.stages import train as run_training
 
     config = load_config(recipe, overrides or [])
     with showing_progress() as bars:
-        result = run_training(config, bars=bars, restart=restart)
+        result = run_training(config, bars=bars, stage=stage, restart=restart)
     typer.echo(f"Mean Dice on {result.cases} held-out cases: {result.dice:.4f}")
     typer.echo(f"Report: {result.page}")
 
@@ -71,10 +74,12 @@ def crossval(
     from delineate.config import load_config
     from delineate.console import show_scores, showing_progress
     from delineate.crossval import cross_validate
+    from delineate.stages import train as train_stages
 
     config = load_config(recipe, overrides or [])
+    one = train_stages if config.stages else None
     with showing_progress() as bars:
-        table = cross_validate(config, bars=bars)
+        table = cross_validate(config, bars=bars, train_fold=one)
     show_scores(table)
     typer.echo(f"Table: {config.run_dir / 'table.csv'}")
 

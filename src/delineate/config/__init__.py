@@ -15,8 +15,10 @@ from delineate.config.schema import (
     Part,
     PlanWishes,
     Predict,
+    Stage,
     Train,
 )
+from delineate.config.stages import stage_configs
 
 __all__ = [
     "Budget",
@@ -27,6 +29,7 @@ __all__ = [
     "Part",
     "PlanWishes",
     "Predict",
+    "Stage",
     "Train",
     "build",
     "check",
@@ -38,4 +41,5 @@ __all__ = [
     "load_config",
     "recipe_path",
     "resolve",
+    "stage_configs",
 ]

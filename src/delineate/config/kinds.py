@@ -1,5 +1,6 @@
 """The kinds of values that a configuration holds, each with the words for a message about it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from pydantic import (
     AfterValidator,
     AllowInfNan,
+    BeforeValidator,
     PlainSerializer,
     PlainValidator,
     Strict,
@@ -18,6 +20,7 @@ from delineate.config.words import Words, spell
 
 __all__ = [
     "BudgetText",
+    "Changes",
     "Count",
     "Dims",
     "FilePath",
@@ -28,6 +31,7 @@ __all__ = [
     "Positive",
     "Share",
     "Spacing",
+    "StageName",
     "Switch",
     "Whole",
 ]
@@ -89,3 +93,24 @@ def _plain(value: Any) -> Any:
 
 
 Plain = Annotated[Any, AfterValidator(_plain)]
+
+
+def _none_said(value: Any) -> Any:
+    """A section whose keys are all commented out reads as null."""
+    return {} if value is None else value
+
+
+Changes = Annotated[dict[str, Plain], BeforeValidator(_none_said), Words("a section of keys")]
+
+
+def _stage_name(text: str) -> str:
+    """It names a folder inside a run folder, which has folders of its own."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text):
+        raise ValueError(f"wants letters, digits, _ and -, got {spell(text)}.")
+    if text.lower() in _TAKEN or text.startswith("fold_"):
+        raise ValueError(f"is '{text}', which means something else in a run folder.")
+    return text
+
+
+_TAKEN = ("cache", "checkpoints", "panels", "validation")
+StageName = Annotated[str, AfterValidator(_stage_name)]

@@ -10,6 +10,7 @@ from delineate.config.overrides import apply_overrides
 from delineate.config.places import Place, refuse
 from delineate.config.recipes import recipe_path
 from delineate.config.schema import Config
+from delineate.config.stages import stage_configs
 from delineate.config.words import spell
 from delineate.config.yaml_text import Reading, read_yaml, write_yaml
 from delineate.errors import ConfigError
@@ -32,6 +33,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     refuse(reading.mistakes)
     assert config is not None
     config.places.update(reading.places)
+    stage_configs(config)  # what a stage says is judged beside what it changes
     return config
 
 

@@ -1,7 +1,7 @@
 """What each key means, for messages, editors and the reference page.
 
-The text stands below each field in schema.py and is read from there only when someone asks: to take
-it up at every start would cost a third of the time that reading a configuration takes.
+The text stands below each field in schema.py and parts.py and is read from there only when someone
+asks: to take it up at every start would cost a third of the time that a configuration takes.
 """
 
 import ast
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from delineate.config import schema
+from delineate.config import parts, schema
 from delineate.config.budget import Budget
 from delineate.config.schema import Config
 
@@ -49,9 +49,10 @@ class _Generator(GenerateJsonSchema):
 @cache
 def _texts() -> dict[tuple[str, str], str]:
     """By class and field."""
-    tree = ast.parse(inspect.getsource(schema))
+    trees = [ast.parse(inspect.getsource(module)) for module in (parts, schema)]
     return {
         (owner.name, field.target.id): inspect.cleandoc(str(text.value.value))
+        for tree in trees
         for owner in tree.body
         if isinstance(owner, ast.ClassDef)
         for field, text in pairwise(owner.body)

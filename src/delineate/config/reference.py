@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from delineate.config.budget import Budget
 from delineate.config.meanings import meaning
-from delineate.config.schema import Config, LossTerm, Optimizer, Part, Section
+from delineate.config.schema import Config, LossTerm, Optimizer, Part, Section, Stage
 from delineate.config.words import describe
 from delineate.config.yaml_text import write_yaml
 
@@ -47,6 +47,7 @@ def config_reference() -> str:
     return "\n".join(
         [HEAD, *_table("Sections", Config), *(line for s in sections for line in _table(*s))]
         + [line for p in parts for line in _table(*p, free=True)]
+        + [*_table("each entry of stages", Stage)]
     )
 
 

@@ -2,25 +2,19 @@
 
 A person's wishes only; what is worked out from the data and the machine is the plan.
 """
+# ruff: noqa: RUF012 # pydantic copies a default that can change
 
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MinLen
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Strict, ValidationInfo, field_validator
 
 from delineate.config.budget import Budget
 from delineate.config.kinds import (
     BudgetText,
+    Changes,
     Count,
     Dims,
     FilePath,
@@ -31,9 +25,11 @@ from delineate.config.kinds import (
     Positive,
     Share,
     Spacing,
+    StageName,
     Switch,
     Whole,
 )
+from delineate.config.parts import LossTerm, Optimizer, Part, Ramp, Section
 from delineate.config.places import Places
 from delineate.config.words import Words, spell
 
@@ -47,90 +43,10 @@ __all__ = [
     "Predict",
     "Ramp",
     "Section",
+    "Stage",
     "Start",
     "Train",
 ]
-
-
-class Section(BaseModel):
-    """A group of keys: unknown ones are refused, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_means_defaults(cls, value: Any) -> Any:
-        """A section whose keys are all commented out reads as null."""
-        return {} if value is None else value
-
-
-class Part(Section):
-    """A swappable part: its name in its own package or import path, and its arguments beside it."""
-
-    model_config = ConfigDict(extra="allow")
-    # pydantic takes the type of the free arguments from here, and no narrower way to say it.
-    __pydantic_extra__: dict[str, Plain] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    name: Name
-    """A bare name of the part's own package, or an import path such as `my_lab.nets.TinyUNet`."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What the constructor is given."""
-        return dict(self.model_extra or {})
-
-
-class Ramp(Section):
-    """A number that moves in a straight line over part of the run."""
-
-    start: Annotated[Number, Ge(0)]
-    """The value until `begin`."""
-    end: Annotated[Number, Ge(0)]
-    """The value from `finish` on."""
-    begin: Share = 0.0
-    """The share of the run after which it starts to move."""
-    finish: Share = 1.0
-    """The share of the run after which it has arrived."""
-
-    @field_validator("finish")
-    @classmethod
-    def _finish_comes_last(cls, finish: float, info: ValidationInfo) -> float:
-        begin = info.data.get("begin", 0.0)
-        if finish < begin:
-            raise ValueError(f"wants a share of at least begin ({begin:g}), got {finish:g}.")
-        return finish
-
-
-class LossTerm(Part):
-    """One term of the loss, from `delineate.losses` or an import path, with its weight."""
-
-    weight: Annotated[
-        Annotated[Number, Ge(0)] | Ramp,
-        Words(
-            "a number of at least 0, or a ramp such as {start: 0.1, end: 1}, begin before finish"
-        ),
-    ] = 1.0
-    """The factor of this term in the sum that is trained, or how it moves over the run."""
-
-
-class Optimizer(Part):
-    """An optimiser, from `torch.optim` or an import path, and its arguments."""
-
-    name: Name = "AdamW"
-    """A name of `torch.optim`, or an import path."""
-    lr: Positive = 1e-3
-    """The highest learning rate; the schedule scales it."""
-    weight_decay: Annotated[Number, Ge(0)] | None = 0.01
-    """How strongly kernels are drawn to zero, biases never; null where the optimiser has none."""
-    rates: dict[str, Annotated[Number, Ge(0)]] = {}
-    """Factors on the rate by the start of a weight's name, such as {encoder: 0.1}; the longest
-    start that fits counts."""
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What the constructor is given besides the weights."""
-        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
-        return {"lr": self.lr} | decay | super().arguments
 
 
 class Data(Section):
@@ -176,6 +92,8 @@ class PlanWishes(Section):
     """Samples in a training step."""
     width: Count | None = None
     """Features of the network's first stage."""
+    nonzero: Switch | None = None
+    """Normalise by the voxels that are not zero; null does where an empty border is cut away."""
     file: FilePath | None = None
     """A plan.json to take as it stands, edited or from another run; no other wish goes with it."""
 
@@ -262,6 +180,37 @@ class Predict(Section):
     """Average over the mirror images that training showed: slower, a little better."""
 
 
+class Stage(Section):
+    """What one stage of a training changes of the configuration around it."""
+
+    name: StageName
+    """The name of its run folder, inside `run_dir`."""
+    plan: Changes = {}
+    """Keys of `plan`, such as another patch or spacing."""
+    model: Changes = {}
+    """Arguments of the network, or with `name` another network."""
+    loss: Annotated[tuple[Plain, ...], Words("a list of loss terms")] | None = None
+    """All terms of the loss; null keeps those around it."""
+    augment: Annotated[tuple[Plain, ...], Words("a list of transforms")] | None = None
+    """All transforms; null keeps those around it."""
+    optimizer: Changes = {}
+    """Arguments of the optimiser, such as its rate, or with `name` another one."""
+    schedule: Changes = {}
+    """Arguments of the schedule, or with `name` another one."""
+    start: Changes = {}
+    """Keys of `start`; without `weights`, those of the stage before are carried over."""
+    train: Changes = {}
+    """Keys of `train`, such as the budget."""
+    predict: Changes = {}
+    """Keys of `predict`."""
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What it says, by section."""
+        said = {key: getattr(self, key) for key in type(self).model_fields if key != "name"}
+        return {key: value for key, value in said.items() if value not in (None, {})}
+
+
 class Config(Section):
     """Everything that a person asks for."""
 
@@ -281,11 +230,22 @@ class Config(Section):
     """The learning rate over the run, from `delineate.engine.schedules` or an import path."""
     start: Start = Start()
     train: Train = Train()
+    stages: Annotated[tuple[Stage, ...], Words("a list of stages, [] for one run")] = ()
+    """Trainings one after the other, each beginning with the weights of the one before."""
     track: Annotated[tuple[Part, ...], Words("a list of trackers, [] for none")] = ()
     """Where figures go besides the run folder, from `delineate.tracking` or import paths."""
     predict: Predict = Predict()
     run_dir: FilePath = Path("runs/unnamed")
     """The folder of this run: configuration, plan, weights, scores and report."""
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_differ(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        names = [stage.name.lower() for stage in stages]
+        twice = [stage.name for i, stage in enumerate(stages) if stage.name.lower() in names[:i]]
+        if twice:
+            raise ValueError(f"has two stages called '{twice[0]}', but each has a folder.")
+        return stages
 
     @cached_property
     def places(self) -> Places:

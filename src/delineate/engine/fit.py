@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import Logger
-from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from delineate.contracts import Batch
 from delineate.engine.hardware import Precision, lightning_precision

@@ -20,7 +20,7 @@ from delineate.datasets import Case
 from delineate.errors import DataError
 from delineate.io import atomic_path
 
-__all__ = ["combined_hash", "hash_cases"]
+__all__ = ["combined_hash", "hash_cases", "hash_file"]
 
 Progress = Callable[..., Iterable]
 THREADS = 4
@@ -80,15 +80,16 @@ def _place(path: str) -> Path:
 def _hash(place: Path) -> str:
     try:
         if not place.is_dir():
-            return _of_file(place)
+            return hash_file(place)
         total = hashlib.sha256()
         for part in sorted(p for p in place.iterdir() if p.is_file()):
-            total.update(f"{part.name} {_of_file(part)}\n".encode())
+            total.update(f"{part.name} {hash_file(part)}\n".encode())
         return total.hexdigest()
     except OSError as error:
         raise DataError(f"{place}: cannot be read ({error.strerror}).") from error
 
 
-def _of_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, as `sha256sum` prints it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
