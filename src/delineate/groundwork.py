@@ -107,6 +107,7 @@ def plan_for(config: Config, fingerprint: Fingerprint) -> Plan:
         batch_size=wishes.batch_size,
         dims=wishes.dims,
         width=wishes.width,
+        nonzero=wishes.nonzero,
     )
 
 

@@ -1,6 +1,7 @@
 """An abdominal CT in Hounsfield units: liver with tumours, spleen, kidneys, spine and aorta."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from delineate.datasets.canvas import (
 )
 from delineate.labels import Class, Labels
 
-__all__ = ["ORGANS", "draw_organs"]
+__all__ = ["ORGANS", "Tumours", "draw_organs"]
 
 _KIDNEY_BED = (64, -50, -46)
 _LIVER, _TUMOUR, _SPLEEN, _LEFT, _RIGHT, _SPINE, _AORTA = range(1, 8)
@@ -39,8 +40,22 @@ ORGANS = Subject(
 )
 
 
-def draw_organs(rng: np.random.Generator, shape: Sequence[int]) -> Drawing:
-    """One patient; about one in four has no tumour."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tumours:
+    """How many a liver has, and of what size."""
+
+    chances: tuple[float, ...]
+    """Of none, one, two and so on."""
+    radius_mm: tuple[float, float]
+
+
+_USUAL = Tumours(chances=(0.25, 0.35, 0.25, 0.15), radius_mm=(11, 26))
+
+
+def draw_organs(
+    rng: np.random.Generator, shape: Sequence[int], *, tumours: Tumours = _USUAL
+) -> Drawing:
+    """One patient; usually about one in four has no tumour."""
     canvas = draw_canvas(rng, shape, view_mm=(380, 290, 250), warp_mm=7.0)
     values = np.full(canvas.shape, -1000, np.float32)
     mask = np.zeros(canvas.shape, np.uint8)
@@ -54,7 +69,7 @@ def draw_organs(rng: np.random.Generator, shape: Sequence[int]) -> Drawing:
     _paint(canvas, values, mask, spleen, 122 + 4 * grain + rng.normal(0, 6), _SPLEEN)
     for side, label in ((-1, _LEFT), (1, _RIGHT)):
         _paint_kidney(canvas, values, mask, side, label)
-    _paint_tumours(canvas, values, mask, rng)
+    _paint_tumours(canvas, values, mask, rng, tumours)
     values += rng.normal(0, 1, values.shape).astype(np.float32) * np.float32(rng.uniform(10, 18))
     image = np.clip(values, -1024, 3071).astype(np.int16)
     return Drawing(image=image[None], mask=mask, spacing=canvas.spacing)
@@ -147,15 +162,21 @@ def _paint_kidney(
 
 
 def _paint_tumours(
-    canvas: Canvas, values: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+    canvas: Canvas,
+    values: np.ndarray,
+    mask: np.ndarray,
+    rng: np.random.Generator,
+    tumours: Tumours,
 ) -> None:
-    """None to three dark, uneven lesions inside the liver, the largest with a necrotic core."""
+    """Dark, uneven lesions inside the liver, the largest with a necrotic core."""
     inside = np.argwhere(mask == _LIVER)
     lumps = smooth_noise(rng, canvas.shape, knots=8)
-    for _ in range(rng.choice(4, p=(0.25, 0.35, 0.25, 0.15)) if len(inside) else 0):
+    chances = tumours.chances
+    for _ in range(rng.choice(len(chances), p=chances) if len(inside) else 0):
         centre = canvas.points[(slice(None), *inside[rng.integers(len(inside))])]
-        radius = rng.uniform(11, 26)
-        depth = ellipsoid(canvas, centre, radius * rng.uniform(0.8, 1.2, 3)) + 2.5 * lumps
+        radius = rng.uniform(*tumours.radius_mm)
+        depth = ellipsoid(canvas, centre, radius * rng.uniform(0.8, 1.2, 3))
+        depth += np.float32(min(2.5, 0.23 * radius)) * lumps
         depth = np.where((mask == _LIVER) | (mask == _TUMOUR), depth, -99)
         _paint(canvas, values, mask, depth, 52 + 6 * lumps, _TUMOUR)
         if radius > 20:

@@ -1,4 +1,4 @@
-"""Synthetic data sets: seeded phantoms of six kinds, written in any layout."""
+"""Synthetic data sets: seeded phantoms of seven kinds, written in any layout."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from delineate.datasets.new_folder import new_folder
 from delineate.datasets.phantom_cells import CELLS, draw_cells
 from delineate.datasets.phantom_heart import HEART, draw_heart
 from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
+from delineate.datasets.phantom_liver import LIVER, draw_liver
 from delineate.datasets.phantom_nuclei import NUCLEI, draw_nuclei
 from delineate.datasets.phantom_organs import ORGANS, draw_organs
 from delineate.datasets.phantom_structures import STRUCTURES, draw_structures
@@ -72,6 +73,12 @@ PHANTOMS: dict[str, Phantom] = {
         subject=STRUCTURES,
         draw=draw_structures,
         layouts=("hdf5",),
+    ),
+    "liver": Phantom(
+        title="abdominal CT: the liver and up to six small tumours in it",
+        subject=LIVER,
+        draw=draw_liver,
+        layouts=("msd", "nnunet", "bids", "folders"),
     ),
 }
 """What `synthesise` can draw, by name."""

@@ -12,10 +12,14 @@ from delineate.plan.topology import first_patch, long_axis, target_spacing
 __all__ = ["choose_slice_axis", "draft_plan"]
 
 
-def draft_plan(fingerprint: Fingerprint, *, spacing: Sequence[float] | None) -> Plan:
+def draft_plan(
+    fingerprint: Fingerprint, *, spacing: Sequence[float] | None, nonzero: bool | None = None
+) -> Plan:
     """Everything that follows from the data; patch, batch and network are still empty."""
     crop, why_crop = choose_crop(fingerprint)
-    normalisation, why_normalisation = choose_normalisation(fingerprint, nonzero=crop)
+    normalisation, why_normalisation = choose_normalisation(
+        fingerprint, nonzero=crop if nonzero is None else nonzero
+    )
     shapes = [case.box if crop else case.shape for case in fingerprint.cases]
     spacings = [case.spacing for case in fingerprint.cases]
     if spacing is not None:

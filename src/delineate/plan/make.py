@@ -11,11 +11,12 @@ from delineate.plan.draft import choose_slice_axis, draft_plan
 from delineate.plan.fingerprint import Fingerprint
 from delineate.plan.fit import Fit, Limits, fit
 from delineate.plan.memory import Precision, available_gb, has_card, measure_step
-from delineate.plan.plan import Plan
+from delineate.plan.plan import Network, Plan
 from delineate.plan.topology import (
     first_patch,
     plan_network,
     shrinking_patches,
+    total_stride,
     without_padding,
 )
 
@@ -40,6 +41,7 @@ def make_plan(
     batch_size: int | None = None,
     dims: int | None = None,
     width: int | None = None,
+    nonzero: bool | None = None,
 ) -> Plan:
     """The plan for that data on that device; what is given is kept, None is worked out.
 
@@ -51,13 +53,14 @@ def make_plan(
         patch: voxels, one per axis of the data; 1 on the axis that a 2-D network walks along.
         dims: of the network; 2 for volumes means slices across the longest voxels.
         width: features of the finest stage.
+        nonzero: whether scans without a unit are normalised by their voxels that are not zero.
     """
     _check_wishes(fingerprint.dims, spacing=spacing, patch=patch, dims=dims)
     _check_positive(
         memory_gb=memory_gb, spacing=spacing, patch=patch, batch_size=batch_size, width=width
     )
     on_cpu = not device.startswith("cuda")
-    draft = draft_plan(fingerprint, spacing=spacing)
+    draft = draft_plan(fingerprint, spacing=spacing, nonzero=nonzero)
     sketch = _Sketch(
         draft=draft,
         slice_axis=choose_slice_axis(draft, dims=dims, patch=patch),
@@ -125,14 +128,19 @@ class _Sketch:
 
     def draw(self, patch: tuple[int, ...], batch_size: int) -> Plan:
         """The whole plan for a patch in the network's axes."""
-        network, _ = plan_network(patch, self.spacing, self.width)
+        network, padded = plan_network(patch, self.spacing, self.width)
+        if padded != patch:
+            network, _ = plan_network(patch, self.spacing, self.width, even=True)
         if self.slice_axis is not None:
             patch = (*patch[: self.slice_axis], 1, *patch[self.slice_axis :])
         return replace(self.draft, patch=patch, batch_size=batch_size, network=network)
 
 
 def _asked_patch(patch: Sequence[int], sketch: _Sketch) -> tuple[int, ...]:
-    """The wish in the network's axes; what the network cannot halve often enough is a PlanError."""
+    """The wish in the network's axes; what the network cannot halve often enough is a PlanError.
+
+    Once less than it would is often enough: 144 voxels are halved to 9, not to 4.5.
+    """
     if sketch.slice_axis is not None and patch[sketch.slice_axis] != 1:
         raise PlanError(
             f"plan: a 2-D network walks along axis {sketch.slice_axis}, where plan.patch="
@@ -145,7 +153,7 @@ def _asked_patch(patch: Sequence[int], sketch: _Sketch) -> tuple[int, ...]:
             f"plan: plan.patch={list(patch)} is too small to be halved. "
             "Fix: at least 12 voxels on an axis."
         )
-    if padded != asked:
+    if padded != asked and not _nearly_as_often(network, asked, sketch):
         nearest = [*patch]
         for axis, size in zip(sketch.axes, padded, strict=True):
             nearest[axis] = size
@@ -154,6 +162,12 @@ def _asked_patch(patch: Sequence[int], sketch: _Sketch) -> tuple[int, ...]:
             f"Fix: plan.patch={nearest} can."
         )
     return asked
+
+
+def _nearly_as_often(network: Network, asked: tuple[int, ...], sketch: _Sketch) -> bool:
+    even, _ = plan_network(asked, sketch.spacing, sketch.width, even=True)
+    steps = zip(total_stride(network), total_stride(even), strict=True)
+    return len(even.strides) > 1 and all(2 * kept >= wished for wished, kept in steps)
 
 
 def _memory(

@@ -75,13 +75,17 @@ def first_patch(
 
 
 def plan_network(
-    patch: Sequence[int], spacing: Sequence[float], width: int
+    patch: Sequence[int], spacing: Sequence[float], width: int, *, even: bool = False
 ) -> tuple[Network, tuple[int, ...]]:
-    """The U-Net for that patch, and the patch padded to multiples of its total stride."""
+    """The U-Net for that patch, and the patch padded to multiples of its total stride.
+
+    Args:
+        even: halve an axis only while its voxels are an even number, so that nothing is padded.
+    """
     dims = len(patch)
     strides, kernels = [(1,) * dims], []
     size, mm, kernel = list(patch), list(spacing), [1] * dims
-    while pooled := _axes_to_pool(size, mm):
+    while pooled := [a for a in _axes_to_pool(size, mm) if not even or size[a] % 2 == 0]:
         kernel = [
             3 if k == 3 or step < 2 * min(mm) else 1 for k, step in zip(kernel, mm, strict=True)
         ]

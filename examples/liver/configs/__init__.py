@@ -1,0 +1,1 @@
+"""The keys of each of the four programs, as documented."""

@@ -1,0 +1,1 @@
+"""Module, trainer, loss, metrics, optimisers and callbacks, as documented."""

@@ -1,0 +1,5 @@
+"""Checkpoints, early stopping and the monitor of the rate."""
+
+from delineate.systems.liver.callbacks import get_callbacks
+
+__all__ = ["get_callbacks"]

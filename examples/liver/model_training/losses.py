@@ -1,0 +1,5 @@
+"""The loss."""
+
+from delineate.systems.liver.losses import SegmentationCrossEntropyLoss
+
+__all__ = ["SegmentationCrossEntropyLoss"]

@@ -1,0 +1,5 @@
+"""D-Former."""
+
+from delineate.systems.liver.networks import SegNetwork
+
+__all__ = ["SegNetwork"]

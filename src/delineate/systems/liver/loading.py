@@ -1,0 +1,180 @@
+"""Batches of the preprocessed tree, for any training loop of PyTorch.
+
+`shuffle` draws an order for each epoch, the same for one process and for several that share a batch
+of the same size; Lightning tells the epoch, other loops need not.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, DistributedSampler
+
+from delineate.augment import Sequence as Changes
+from delineate.errors import ConfigError, DataError
+from delineate.systems.liver.augmentation import augmentation
+from delineate.systems.liver.settings import PreprocessingConfig, read_settings
+from delineate.systems.liver.subjects import SETTINGS, SPLITS, find_pairs
+from delineate.systems.liver.volumes import Item, PreparedVolumes
+
+__all__ = ["Loader", "Order", "get_dataloader"]
+
+IGNORED = -1
+"""The label of what is no part of a volume: the padding beside larger ones of a batch."""
+
+
+def get_dataloader(
+    data_dir: str | Path,
+    split: str,
+    batch_size: int,
+    num_workers: int = 4,
+    shuffle: bool = False,
+    *,
+    patch_size: Sequence[int] | None = None,
+    seed: int = 42,
+    augment: bool | None = None,
+) -> "Loader":
+    """Batches of one split.
+
+    A batch is `{"image": {"data": (b, 1, *s), "affine": (b, 4, 4)}, "label": {"data": (b, 1, *s)
+    int64, "affine"}, "id": [...]}`. Volumes of different size are padded at their far ends to the
+    largest of the batch: the image with its darkest value, the label with -1, which is to be
+    ignored.
+
+    Args:
+        data_dir: The preprocessed tree: the folder with train, val and test.
+        split: 'train', 'val' or 'test'.
+        batch_size: Samples of a batch.
+        num_workers: Processes that read; 0 reads in this one.
+        shuffle: Whether every epoch has an order of its own.
+        patch_size: Voxels of training samples; the volumes of 'val' and 'test' always come whole.
+        seed: Of order, patches and augmentation.
+        augment: None does with 'train' as preprocessing_config.json says, and nothing with others.
+    """
+    root = Path(data_dir)
+    if split not in SPLITS:
+        raise ConfigError(f"split '{split}' is unknown. Fix: use {', '.join(SPLITS)}.")
+    pairs = find_pairs(root / split)
+    if not pairs:
+        raise DataError(
+            f"{root / split}: holds no <id>_image.nii.gz. "
+            "Fix: give the folder that the preprocessing has written."
+        )
+    for pair in pairs:
+        if pair.label is None:
+            raise DataError(f"{pair.image}: has no {pair.id}_label.nii.gz beside it.")
+    learns = split == "train"
+    dataset = PreparedVolumes(
+        pairs,
+        seed=seed,
+        patch=tuple(patch_size) if patch_size is not None and learns else None,
+        changes=_changes(root, learns if augment is None else augment, always=augment is True),
+    )
+    return Loader(
+        dataset,
+        batch_size=batch_size,
+        sampler=Order(dataset, shuffle=shuffle, seed=seed, even=learns),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+    )
+
+
+class Loader(DataLoader[Item]):
+    """Begins to read when the first batch is asked for: Lightning tells the epoch just before."""
+
+    # The base class promises an iterator of its own; whoever loops asks for batches only.
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The batches of a pass."""
+        yield from super().__iter__()
+
+
+class Order(DistributedSampler[int]):
+    """The numbers of an epoch's samples, dealt to the processes of a training in turns.
+
+    Process r of w has every w-th of the order, from the r-th on: together, w batches are the batch
+    of one process. Without `set_epoch` every pass is the next epoch. Lightning leaves alone what is
+    a DistributedSampler; how many processes there are is found out when a pass begins.
+
+    Args:
+        dataset: What is numbered.
+        shuffle: Whether the order is drawn.
+        seed: Of the order.
+        even: Whether all processes have as many samples, the first ones of the order coming again;
+            otherwise each sample comes once, and again only for a process that has none.
+    """
+
+    def __init__(self, dataset: PreparedVolumes, *, shuffle: bool, seed: int, even: bool) -> None:
+        super().__init__(dataset, num_replicas=1, rank=0, shuffle=shuffle, seed=seed)
+        self._count = len(dataset)
+        self._even = even
+
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of this process."""
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        order = np.arange(self._count)
+        if self.shuffle:
+            bits = np.random.Philox(key=(self.seed, 0), counter=(0, 0, 2, epoch))
+            order = np.random.Generator(bits).permutation(self._count)
+        rank, world = _process()
+        own = np.resize(order, self._dealt(world))[rank::world]
+        return iter((epoch * self._count + own).tolist())
+
+    def __len__(self) -> int:
+        rank, world = _process()
+        return len(range(rank, self._dealt(world), world))
+
+    def _dealt(self, world: int) -> int:
+        """How many numbers all processes have together."""
+        return -(-self._count // world) * world if self._even else max(self._count, world)
+
+
+def _process() -> tuple[int, int]:
+    """The number of this process in a training, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _changes(
+    root: Path, wanted: bool, *, always: bool
+) -> Callable[[tuple[int, ...]], Changes] | None:
+    """The augmentation that the tree asks for; of a tree that says nothing, only where told to."""
+    path = root / SETTINGS
+    if not wanted or not (always or path.is_file()):
+        return None
+    settings = read_settings(PreprocessingConfig, path if path.is_file() else None)
+    return partial(augmentation, settings) if always or settings.apply_augmentation else None
+
+
+def _collate(items: list[Item]) -> dict[str, Any]:
+    """Items as a batch, padded at the far ends to the largest."""
+    return {
+        "image": {
+            "data": _stack([item["image"]["data"] for item in items], None),
+            "affine": torch.stack([item["image"]["affine"] for item in items]),
+        },
+        "label": {
+            "data": _stack([item["label"]["data"] for item in items], IGNORED),
+            "affine": torch.stack([item["label"]["affine"] for item in items]),
+        },
+        "id": [item["id"] for item in items],
+    }
+
+
+def _stack(tensors: list[Tensor], value: float | None) -> Tensor:
+    """(b, c, *s); the padding is `value`, or else the least of each."""
+    size = [max(lengths) for lengths in zip(*(t.shape[1:] for t in tensors), strict=True)]
+    padded = []
+    for tensor in tensors:
+        ends = [n - own for n, own in zip(size, tensor.shape[1:], strict=True)]
+        fill = float(tensor.min()) if value is None else value
+        room = [edge for end in reversed(ends) for edge in (0, end)]
+        padded.append(F.pad(tensor, room, value=fill) if any(ends) else tensor)
+    return torch.stack(padded)
