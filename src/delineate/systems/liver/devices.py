@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from delineate.engine.hardware import choose_precision, lightning_precision
 from delineate.systems.liver.settings import ModelTrainingConfig
@@ -31,7 +32,8 @@ def choose_devices(config: ModelTrainingConfig) -> dict[str, Any]:
         return {
             "accelerator": "gpu",
             "devices": cards,
-            "strategy": "ddp" if cards > 1 else "auto",
+            # Cards may have unequally many cases to validate: none waits for another's buffers.
+            "strategy": DDPStrategy(broadcast_buffers=False) if cards > 1 else "auto",
             "precision": config.precision,
         }
     return {"accelerator": "cpu", "devices": 1, "precision": _processor_precision(config.precision)}
