@@ -38,6 +38,7 @@ def assemble_network(config: Config, plan: Plan) -> nn.Module:
             out_channels=plan.labels.channels,
             spatial_dims=len(plan.network.strides[0]),
             img_size=tuple(plan.patch[axis] for axis in plan.seen_axes),
+            labels=plan.labels,
             features=plan.network.features,
             strides=plan.network.strides,
             kernels=plan.network.kernels,

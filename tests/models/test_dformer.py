@@ -129,6 +129,7 @@ def peak(size: tuple[int, ...], **rest) -> int:
     return ledger.peak
 
 
+@pytest.mark.slow
 def test_checkpointing_keeps_less():
     size = (32, 128, 128)
     small = {"embed_dim": 32, "num_heads": (1, 2, 4, 8)}

@@ -7,7 +7,16 @@ import pytest
 from delineate.errors import PlanError
 from delineate.labels import Labels
 from delineate.models import ResidualUNet, UNet
-from delineate.plan import CaseFacts, Fingerprint, Intensity, make_plan, read_plan, write_plan
+from delineate.plan import (
+    CaseFacts,
+    Fingerprint,
+    Intensity,
+    make,
+    make_plan,
+    memory,
+    read_plan,
+    write_plan,
+)
 
 INTENSITY = Intensity(
     mean=81.23456789, deviation=30, median=80, low=-20, high=190, minimum=-900, maximum=1200
@@ -260,3 +269,38 @@ def test_the_memory_is_that_of_the_network_that_is_trained():
 
     assert other.network == plain.network
     assert other.memory_gb > 1.1 * plain.memory_gb
+
+
+def test_an_asked_patch_is_halved_as_often_as_it_can_be():
+    scans = _fingerprint(shape=(197, 233, 189))
+    plan = _plan(scans, patch=(144, 144, 144), batch_size=1, width=4, memory_gb=80.0)
+    assert plan.patch == (144, 144, 144)
+    assert plan.network.strides == ((1, 1, 1), *((2, 2, 2),) * 4)  # to 9 voxels, not to 4.5
+    with pytest.raises(PlanError, match=r"Fix: plan\.patch=\[160, 160, 160\] can\."):
+        _plan(scans, patch=(136, 136, 136), batch_size=1, width=4)
+
+
+@pytest.mark.parametrize("wish", [True, False])
+def test_air_is_left_out_of_the_figures_of_a_scan_where_that_is_asked_for(wish: bool):
+    found = _plan(_fingerprint(), nonzero=wish).normalisation
+    assert [(rule.kind, rule.nonzero) for rule in found] == [("zscore", wish)]
+    cut = _fingerprint(shape=(72, 100, 70), box=(36, 50, 35))
+    assert _plan(cut, nonzero=wish).normalisation[0].nonzero == wish
+    assert _plan(cut).normalisation[0].nonzero
+
+
+def test_on_a_card_networks_without_memory_are_counted_and_real_ones_are_measured(monkeypatch):
+    measured = []
+
+    def real_step(model, shapes, ids, device, precision):
+        assert not any(weight.is_meta for weight in model.parameters())
+        measured.append(shapes[0])
+        return 1.0
+
+    monkeypatch.setattr(memory, "has_card", lambda device: True)
+    monkeypatch.setattr(make, "has_card", lambda device: True)
+    monkeypatch.setattr(memory, "_real_step", real_step)
+    plan = make_plan(_fingerprint(), build_model=_build, device="cuda", memory_gb=4.0)
+    assert measured
+    assert plan.memory_gb == 1.0
+    assert plan.reasons["memory_gb"].startswith("Peak of a real step on the card")

@@ -65,8 +65,11 @@ def ask(disk):
 
 
 def leftovers(disk):
-    """Files of scans and masks on the disk."""
-    return [path for path in disk.rglob("*") if path.is_file()]
+    """Files of scans and masks on the disk; a folder that goes while it is read is one, too."""
+    try:
+        return [path for path in disk.rglob("*") if path.is_file()]
+    except FileNotFoundError as error:
+        return [error.filename]
 
 
 def nifti(tmp_path, image, affine=None, name="x.nii.gz"):

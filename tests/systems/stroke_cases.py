@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel import nifti1
 from scipy.ndimage import gaussian_filter
 
 STEP = 5
@@ -68,7 +69,7 @@ def save(path: Path, array: np.ndarray, spacing: Sequence[float] = (STEP,) * 3) 
 
 def _smaller(path: Path) -> np.ndarray:
     """The mean of each block of voxels."""
-    array = np.asarray(nib.load(path).dataobj, np.float32)
+    array = np.asarray(nifti1.load(path).dataobj, np.float32)
     cut = array[tuple(slice(n // STEP * STEP) for n in array.shape)]
     blocks = [size for n in cut.shape for size in (n // STEP, STEP)]
     return cut.reshape(blocks).mean((1, 3, 5))

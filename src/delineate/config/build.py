@@ -22,7 +22,8 @@ SPELLINGS = {
 }
 """What other packages call what the engine supplies."""
 SUPPLIED = {
-    "delineate.models": NETWORK | {"in_channels", "out_channels", "spatial_dims", "img_size"},
+    "delineate.models": NETWORK
+    | {"in_channels", "out_channels", "spatial_dims", "img_size", "labels"},
     "delineate.losses": frozenset({"overlapping", "labels"}),
     "delineate.augment": frozenset({"mirror", "mirror_axis", "labels"}),
     "torch.optim": frozenset({"params"}),

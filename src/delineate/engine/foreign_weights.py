@@ -36,6 +36,8 @@ WRAPPERS = (
     *("weights", "params"),
 )
 """Under which of its entries a checkpoint keeps the network, the likeliest first."""
+KERAS_COLOURS = ("blue", "green", "red")
+"""The channels of a picture as Keras' ResNet reads them, RadImageNet's included."""
 _DEPTH = 4
 """How many containers may lie around the weights."""
 _MOST_NAMES = 1_000_000
@@ -72,8 +74,10 @@ def _read_file(path: Path) -> Source:
         return _read_safetensors(path)
     if h5py.is_hdf5(path):
         state = read_keras(path)
-        notes = (RESNET_NOTE,) if "layer1.0.conv1.weight" in state else ()
-        return Source(state=state, kind="a Keras model", notes=notes)
+        if "layer1.0.conv1.weight" not in state:
+            return Source(state=state, kind="a Keras model")
+        ends = Ends(channels=KERAS_COLOURS)
+        return Source(state=state, kind="a Keras model", ends=ends, notes=(RESNET_NOTE,))
     return _read_torch(path)
 
 

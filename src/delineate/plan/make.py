@@ -186,6 +186,7 @@ def _memory(
         labels=plan.labels,
         device=device,
         precision=precision,
+        counted=not real,
     )
 
 

@@ -35,12 +35,16 @@ def measure_step(
     labels: Labels,
     device: str,
     precision: Precision,
+    counted: bool = False,
 ) -> float:
     """Peak GB of one training step: forward, a Dice and cross-entropy loss, backward, AdamW.
 
     On a CUDA card the step is really done, and the answer is infinite where the card runs out; on
     the CPU, or for a card that is not here, it is counted on shapes alone, and the model may be on
     the 'meta' device. `patch` has as many axes as the network. The model is left as it is.
+
+    Args:
+        counted: count on shapes even where there is a card.
     """
     import torch
 
@@ -50,14 +54,14 @@ def measure_step(
         (batch_size, labels.channels, *patch) if labels.overlapping else (batch_size, *patch),
     )
     ids = torch.float32 if labels.overlapping else torch.int64
-    if has_card(device):
+    if has_card(device) and not counted:
         return _real_step(model, shapes, ids, torch.device(device), kind)
     from delineate.plan.dry_run import dry_run
 
     image = torch.empty(shapes[0], device="meta")
     target = torch.empty(shapes[1], device="meta", dtype=ids)
-    counted = dry_run(model, image, target, precision=kind) / GB
-    return counted + (CPU_KERNELS_GB[len(patch)] if device == "cpu" else 0.0)
+    gigabytes = dry_run(model, image, target, precision=kind) / GB
+    return gigabytes + (CPU_KERNELS_GB[len(patch)] if device == "cpu" else 0.0)
 
 
 def has_card(device: str) -> bool:

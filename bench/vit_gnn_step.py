@@ -1,0 +1,186 @@
+"""One training step of ViT-GNN: ours against a literal implementation of its description.
+
+    python bench/vit_gnn_step.py [--work documented|half|tiny] [--steps N] [--rounds N]
+
+A batch of 2 patches of 64^3 and 16 classes in fp32 on a CPU: cross-entropy, its gradient, AdamW.
+Ours runs as it is by default, with a graph of 15 nuclei in 3 subdivisions, and with graph="raster",
+which is the same function of the same number of weights as the literal one. The sides take turns,
+each time in a process of its own; what comes first in a process is a step with a single patch of
+16^3, which is not counted. Memory is the peak of the process above what it held before there was a
+network. The seconds that processors worked are given besides: they hold on a busy machine.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from figure import Figure, say
+from sides import THREADS, run_side
+from sliding import memory
+from torch import nn
+from vit_gnn_literal import Literal
+
+BAR, LEANER = 2.0, 3.0
+"""How many times as fast as the literal one, and how many times less memory."""
+RATE, DECAY = 1e-4, 1e-5
+SUBDIVISIONS = {"midbrain": 6, "pons": 4, "medulla": 5}
+"""The documented ones, and how many nuclei each has."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch of patches."""
+
+    batch: int
+    size: int
+    width: int = 768
+    layers: int = 8
+
+
+WORKS = {"documented": Work(2, 64), "half": Work(2, 32), "tiny": Work(1, 16, 16, 1)}
+CLASSES = 1 + sum(SUBDIVISIONS.values())
+
+
+def nuclei(work: Work) -> nn.Module:
+    """Our network by default."""
+    return _ours(work, graph="nuclei")
+
+
+def raster(work: Work) -> nn.Module:
+    """The documented function, as we compute it."""
+    return _ours(work, graph="raster")
+
+
+def literal(work: Work) -> nn.Module:
+    """The peer."""
+    return Literal(1, CLASSES, embed_dim=work.width, vit_layers=work.layers)
+
+
+SIDES = {"nuclei": nuclei, "raster": raster, "literal": literal}
+
+
+def _ours(work: Work, *, graph: Any) -> nn.Module:
+    """As the engine keeps memory."""
+    from delineate.inference.allocator import TRAINED, keep_freed_memory
+    from delineate.labels import Class, Labels
+    from delineate.models import ViTGNN
+
+    keep_freed_memory(below=TRAINED)
+    classes, ids = [Class(name="brainstem", id=None)], iter(range(1, CLASSES))
+    for name, count in SUBDIVISIONS.items():
+        classes.append(Class(name=name, parent="brainstem"))
+        classes += [Class(name=f"{name}_{i}", id=next(ids), parent=name) for i in range(count)]
+    return ViTGNN(
+        1,
+        CLASSES,
+        labels=Labels(classes=tuple(classes)),
+        graph=graph,
+        embed_dim=work.width,
+        vit_layers=work.layers,
+    )
+
+
+def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
+    """Seconds of each step and of its processors, GB before and at the peak, number of weights."""
+    torch.manual_seed(0)
+    torch.set_num_threads(THREADS)
+    import delineate.inference.allocator
+    import delineate.models  # noqa: F401 -- imported to be in memory, on all sides
+
+    idle = memory("VmRSS")
+    network = SIDES[side](work)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    seconds, worked = [], []
+    for size in (replace(work, batch=1, size=16), *(work,) * steps):
+        shape = (size.size,) * 3
+        image, ids = (
+            torch.randn(size.batch, 1, *shape),
+            torch.randint(CLASSES, (size.batch, *shape)),
+        )
+        began, began_work = time.perf_counter(), time.process_time()
+        optimizer.zero_grad()
+        found = network(image)
+        logits = found if isinstance(found, torch.Tensor) else found.logits
+        F.cross_entropy(logits, ids).backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - began)
+        worked.append(time.process_time() - began_work)
+        del found, logits
+    return {
+        "seconds": seconds[1:],
+        "worked": worked[1:],
+        "idle_gb": idle,
+        "peak_gb": memory("VmHWM"),
+        "weights": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def compare(name: str, *, steps: int, rounds: int) -> None:
+    """Take turns, check that the networks are equal where they should be, and say the figures."""
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    for turn in range(rounds):
+        for side, results in found.items():
+            results += run_side(__file__, ["--work", name, "--steps", steps, "--side", side])
+            middle = statistics.median(results[-1]["seconds"])
+            print(f"round {turn}, {side}: {middle:.4g} s a step", flush=True)
+    weights = {side: results[0]["weights"] for side, results in found.items()}
+    if weights["raster"] != weights["literal"]:
+        sys.exit(f"vit_gnn_step: the networks differ in their weights, {weights}")
+    work = WORKS[name]
+    what = f"ViT-GNN training step: batch {work.batch} of {work.size}^3, {CLASSES} classes"
+    wall, worked = middles(found, "seconds"), middles(found, "worked")
+    for side, words, bar in (("nuclei", "", BAR), ("raster", ", the same function", None)):
+        say(
+            Figure(
+                work=what + words,
+                peer="literal",
+                ours=wall[side],
+                theirs=wall["literal"],
+                unit="s",
+                bar=bar if name == "documented" else None,
+            )
+        )
+    peak = {
+        side: max(r["peak_gb"] - r["idle_gb"] for r in results) for side, results in found.items()
+    }
+    say(
+        f"{what}: processors worked {worked['nuclei']:.3g} s, for the same function "
+        f"{worked['raster']:.3g} s, literal {worked['literal']:.3g} s"
+    )
+    say(
+        f"{what}: peak memory above the idle process {peak['nuclei']:.2f} GB, for the same "
+        f"function {peak['raster']:.2f} GB, literal {peak['literal']:.2f} GB: "
+        f"{peak['literal'] / peak['nuclei']:.1f} and {peak['literal'] / peak['raster']:.1f} times "
+        f"less (bar {LEANER:g})"
+    )
+
+
+def middles(found: dict[str, list[dict[str, Any]]], kind: str) -> dict[str, float]:
+    """The median of all steps of each side."""
+    return {
+        side: statistics.median([s for r in results for s in r[kind]])
+        for side, results in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", choices=WORKS, default="documented")
+    parser.add_argument("--steps", type=int, default=1, help="that are timed in a process")
+    parser.add_argument("--rounds", type=int, default=1, help="processes of each side")
+    parser.add_argument("--side", choices=SIDES, help="measure one side in this process")
+    asked = parser.parse_args()
+    if asked.side:
+        print(json.dumps(measure(asked.side, WORKS[asked.work], steps=asked.steps)))
+        return
+    compare(asked.work, steps=asked.steps, rounds=asked.rounds)
+
+
+if __name__ == "__main__":
+    main()

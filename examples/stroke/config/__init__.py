@@ -1,0 +1,1 @@
+"""Configurations for the data and the machine."""
