@@ -129,11 +129,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
 
 def test_unknown_keys_are_kept_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING, logger="delineate"):
-        config = read(tmp_path, "modell: {a: 1}\ntraining: {epoch: 5}\nmeta: {anything: 1}")
+        config = read(tmp_path, "modelx: {a: 1}\ntraining: {epoch: 5}\nmeta: {anything: 1}")
 
-    assert config == {"modell": {"a": 1}, "training": {"epoch": 5}, "meta": {"anything": 1}}
+    assert config == {"modelx": {"a": 1}, "training": {"epoch": 5}, "meta": {"anything": 1}}
     (record,) = caplog.records
-    assert "kept, but of no known meaning: modell" in record.getMessage()
+    assert "kept, but of no known meaning: modelx" in record.getMessage()
     assert "Did you mean 'model'?" in record.getMessage()
     assert "training.epoch Did you mean 'epochs'?" in record.getMessage()
     assert "anything" not in record.getMessage()
