@@ -33,7 +33,7 @@ _SPLINTERS, _KEPT_BY_A_THREAD = range(24, 260, 16), 7
 _LARGE = 8 << 20
 
 
-TRAINED = 256 << 20
+TRAINED = 128 << 20
 """Bytes from which on a training keeps no freed block. Whatever needs such blocks computes for so
 long on each that page faults hardly count, while blocks of many sizes, all kept, leave holes: a
 step of SADAAN peaks at 3.1 GB instead of 3.7 and takes 5 % longer."""
