@@ -9,10 +9,6 @@ is not counted. Memory is the peak of the process above what it held before ther
 The seconds that processors worked are given besides: they hold on a busy machine.
 """
 
-import argparse
-import json
-import statistics
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +16,10 @@ from typing import Any
 import torch
 from dformer_literal import Literal
 from figure import Figure, say
-from sides import THREADS, run_side
+from sides import THREADS
 from sliding import memory
 from torch import Tensor, nn
+from turns import command_line, medians, peaks, refuse_unequal, take_turns
 
 BAR, LEANER = 1.5, 2.0
 """How many times as fast as the literal one, and how many times less memory with checkpointing."""
@@ -68,8 +65,9 @@ def logits(network: nn.Module, image: Tensor) -> list[Tensor]:
     return found if isinstance(found, list) else [found.logits, *found.deep]
 
 
-def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
+def measure(side: str, name: str, *, steps: int) -> dict[str, Any]:
     """Seconds of each pass and of its processors, GB before and at the peak, number of weights."""
+    work = WORKS[name]
     torch.manual_seed(0)
     torch.set_num_threads(THREADS)
     import delineate.models  # noqa: F401 -- imported to be in memory, on all sides
@@ -96,19 +94,12 @@ def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
 
 def compare(name: str, *, steps: int, rounds: int) -> None:
     """Take turns, check that the networks are equal, and say the figures."""
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for turn in range(rounds):
-        for side, results in found.items():
-            results += run_side(__file__, ["--work", name, "--steps", steps, "--side", side])
-            middle = statistics.median(results[-1]["seconds"])
-            print(f"round {turn}, {side}: {middle:.4g} s a pass", flush=True)
-    weights = {side: results[0]["weights"] for side, results in found.items()}
-    if len(set(weights.values())) > 1:
-        sys.exit(f"dformer_step: the networks differ in their weights, {weights}")
+    found = take_turns(__file__, SIDES, name, steps=steps, rounds=rounds, unit="pass")
+    refuse_unequal(__file__, found, SIDES)
     work = WORKS[name]
     size = "x".join(map(str, work.size))
     what = f"D-Former forward and backward: {size}, {work.outputs} outputs"
-    wall, worked = middles(found, "seconds"), middles(found, "worked")
+    wall, worked = medians(found, "seconds"), medians(found, "worked")
     for side, words, bar in (("ours", "", BAR), ("lean", ", checkpointing", None)):
         say(
             Figure(
@@ -120,9 +111,7 @@ def compare(name: str, *, steps: int, rounds: int) -> None:
                 bar=bar if name == "published" else None,
             )
         )
-    peak = {
-        side: max(r["peak_gb"] - r["idle_gb"] for r in results) for side, results in found.items()
-    }
+    peak = peaks(found)
     say(
         f"{what}: processors worked {worked['ours']:.3g} s, with checkpointing "
         f"{worked['lean']:.3g} s, literal {worked['literal']:.3g} s"
@@ -135,25 +124,9 @@ def compare(name: str, *, steps: int, rounds: int) -> None:
     )
 
 
-def middles(found: dict[str, list[dict[str, Any]]], kind: str) -> dict[str, float]:
-    """The median of all passes of each side."""
-    return {
-        side: statistics.median([s for r in results for s in r[kind]])
-        for side, results in found.items()
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", choices=WORKS, default="published")
-    parser.add_argument("--steps", type=int, default=1, help="that are timed in a process")
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each side")
-    parser.add_argument("--side", choices=SIDES, help="measure one side in this process")
-    asked = parser.parse_args()
-    if asked.side:
-        print(json.dumps(measure(asked.side, WORKS[asked.work], steps=asked.steps)))
-        return
-    compare(asked.work, steps=asked.steps, rounds=asked.rounds)
+    what = __doc__.splitlines()[0]
+    command_line(what, WORKS, SIDES, measure=measure, compare=compare, unit="passes")
 
 
 if __name__ == "__main__":

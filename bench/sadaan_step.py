@@ -10,10 +10,6 @@ sides take turns, each time in a process of its own; the first step of a process
 Memory is the peak of the process above what it held before there was a network.
 """
 
-import argparse
-import json
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +18,10 @@ from typing import Any
 import torch
 from figure import Figure, say
 from sadaan_literal import WEIGHTS, Literal, literal_loss
-from sides import THREADS, run_side
+from sides import THREADS
 from sliding import memory
 from torch import Tensor, nn
+from turns import command_line, medians, peaks, refuse_unequal, take_turns
 
 BAR, LEANER = 2.0, 3.0
 """How many times as fast as the literal one, and how many times less memory."""
@@ -127,8 +124,9 @@ def literal(work: Work) -> tuple[nn.Module, Step]:
 SIDES = {"ours": ours, "literal": literal}
 
 
-def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
+def measure(side: str, name: str, *, steps: int) -> dict[str, Any]:
     """Seconds of each step, the GB held before and at the peak, and the number of weights."""
+    work = WORKS[name]
     torch.manual_seed(0)
     torch.set_num_threads(THREADS)
     _import_engine()
@@ -153,22 +151,10 @@ def _import_engine() -> None:
 
 def compare(name: str, *, steps: int, rounds: int) -> None:
     """Take turns, check that the networks are equal, and say the figures."""
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for turn in range(rounds):
-        for side, results in found.items():
-            results += run_side(__file__, ["--work", name, "--steps", steps, "--side", side])
-            middle = statistics.median(results[-1]["seconds"])
-            print(f"round {turn}, {side}: {middle:.4g} s a step", flush=True)
-    weights = {side: results[0]["weights"] for side, results in found.items()}
-    if len(set(weights.values())) > 1:
-        sys.exit(f"sadaan_step: the networks differ in their weights, {weights}")
-    seconds = {
-        side: statistics.median([s for r in results for s in r["seconds"]])
-        for side, results in found.items()
-    }
-    peak = {
-        side: max(r["peak_gb"] - r["idle_gb"] for r in results) for side, results in found.items()
-    }
+    found = take_turns(__file__, SIDES, name, steps=steps, rounds=rounds)
+    refuse_unequal(__file__, found, SIDES)
+    seconds = medians(found, "seconds")
+    peak = peaks(found)
     work = WORKS[name]
     size = "x".join(map(str, work.size))
     what = f"SADAAN training step: batch {work.batch} of {size}, {work.structures} structures"
@@ -190,16 +176,8 @@ def compare(name: str, *, steps: int, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", choices=WORKS, default="published")
-    parser.add_argument("--steps", type=int, default=1, help="that are timed in a process")
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each side")
-    parser.add_argument("--side", choices=SIDES, help="measure one side in this process")
-    asked = parser.parse_args()
-    if asked.side:
-        print(json.dumps(measure(asked.side, WORKS[asked.work], steps=asked.steps)))
-        return
-    compare(asked.work, steps=asked.steps, rounds=asked.rounds)
+    what = __doc__.splitlines()[0]
+    command_line(what, WORKS, SIDES, measure=measure, compare=compare)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,6 @@ each time in a process of its own; what comes first in a process is a step with 
 network. The seconds that processors worked are given besides: they hold on a busy machine.
 """
 
-import argparse
-import json
-import statistics
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,9 +17,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from figure import Figure, say
-from sides import THREADS, run_side
+from sides import THREADS
 from sliding import memory
 from torch import nn
+from turns import command_line, medians, peaks, refuse_unequal, take_turns
 from vit_gnn_literal import Literal
 
 BAR, LEANER = 2.0, 3.0
@@ -86,8 +83,9 @@ def _ours(work: Work, *, graph: Any) -> nn.Module:
     )
 
 
-def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
+def measure(side: str, name: str, *, steps: int) -> dict[str, Any]:
     """Seconds of each step and of its processors, GB before and at the peak, number of weights."""
+    work = WORKS[name]
     torch.manual_seed(0)
     torch.set_num_threads(THREADS)
     import delineate.inference.allocator
@@ -123,18 +121,11 @@ def measure(side: str, work: Work, *, steps: int) -> dict[str, Any]:
 
 def compare(name: str, *, steps: int, rounds: int) -> None:
     """Take turns, check that the networks are equal where they should be, and say the figures."""
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for turn in range(rounds):
-        for side, results in found.items():
-            results += run_side(__file__, ["--work", name, "--steps", steps, "--side", side])
-            middle = statistics.median(results[-1]["seconds"])
-            print(f"round {turn}, {side}: {middle:.4g} s a step", flush=True)
-    weights = {side: results[0]["weights"] for side, results in found.items()}
-    if weights["raster"] != weights["literal"]:
-        sys.exit(f"vit_gnn_step: the networks differ in their weights, {weights}")
+    found = take_turns(__file__, SIDES, name, steps=steps, rounds=rounds)
+    refuse_unequal(__file__, found, ("raster", "literal"))
     work = WORKS[name]
     what = f"ViT-GNN training step: batch {work.batch} of {work.size}^3, {CLASSES} classes"
-    wall, worked = middles(found, "seconds"), middles(found, "worked")
+    wall, worked = medians(found, "seconds"), medians(found, "worked")
     for side, words, bar in (("nuclei", "", BAR), ("raster", ", the same function", None)):
         say(
             Figure(
@@ -146,9 +137,7 @@ def compare(name: str, *, steps: int, rounds: int) -> None:
                 bar=bar if name == "documented" else None,
             )
         )
-    peak = {
-        side: max(r["peak_gb"] - r["idle_gb"] for r in results) for side, results in found.items()
-    }
+    peak = peaks(found)
     say(
         f"{what}: processors worked {worked['nuclei']:.3g} s, for the same function "
         f"{worked['raster']:.3g} s, literal {worked['literal']:.3g} s"
@@ -161,25 +150,9 @@ def compare(name: str, *, steps: int, rounds: int) -> None:
     )
 
 
-def middles(found: dict[str, list[dict[str, Any]]], kind: str) -> dict[str, float]:
-    """The median of all steps of each side."""
-    return {
-        side: statistics.median([s for r in results for s in r[kind]])
-        for side, results in found.items()
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", choices=WORKS, default="documented")
-    parser.add_argument("--steps", type=int, default=1, help="that are timed in a process")
-    parser.add_argument("--rounds", type=int, default=1, help="processes of each side")
-    parser.add_argument("--side", choices=SIDES, help="measure one side in this process")
-    asked = parser.parse_args()
-    if asked.side:
-        print(json.dumps(measure(asked.side, WORKS[asked.work], steps=asked.steps)))
-        return
-    compare(asked.work, steps=asked.steps, rounds=asked.rounds)
+    what = __doc__.splitlines()[0]
+    command_line(what, WORKS, SIDES, measure=measure, compare=compare, rounds=1)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,23 @@
 """The benchmark of D-Former, at a size that proves that it runs."""
 
-import importlib
-import json
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-
-BENCH = Path(__file__).parents[1] / "bench"
-NAMES = ("dformer_step", "dformer_literal", "sliding", "figure", "sides")
+from bench_scripts import loaded, measured_side
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    """The script as it sees itself; it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    for name in NAMES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    module = importlib.import_module("dformer_step")
-    monkeypatch.setattr(module, "THREADS", 1)
-    yield module
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def script(monkeypatch):
+    with loaded(monkeypatch, "dformer_step") as module:
+        yield module
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the script reads /proc")
 @pytest.mark.parametrize("side", ["ours", "lean", "literal"])
 def test_a_side_says_its_seconds_and_its_memory(script, monkeypatch, capsys, side):
-    words = ["dformer_step.py", "--side", side, "--work", "tiny", "--steps", "2"]
-    monkeypatch.setattr(sys, "argv", words)
-    before = torch.get_num_threads()
-    script.main()
-    torch.set_num_threads(before)
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["seconds"]) == len(found["worked"]) == 2
-    assert 0 < found["idle_gb"] <= found["peak_gb"]
+    found = measured_side(script, monkeypatch, capsys, side, steps=2)
+    assert len(found["worked"]) == 2
 
 
 FACTS = {
@@ -47,7 +28,7 @@ FACTS = {
 
 
 def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
-    monkeypatch.setattr(script, "run_side", lambda script, words: [FACTS[words[-1]]])
+    monkeypatch.setattr("turns.run_side", lambda script, words: [FACTS[words[-1]]])
     script.compare("published", steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
     what = "D-Former forward and backward: 64x128x128, 14 outputs"
@@ -62,7 +43,7 @@ def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
 
 def test_networks_with_unequal_weights_are_not_compared(script, monkeypatch):
     monkeypatch.setattr(
-        script, "run_side", lambda script, words: [FACTS["ours"] | {"weights": len(words[-1])}]
+        "turns.run_side", lambda script, words: [FACTS["ours"] | {"weights": len(words[-1])}]
     )
     with pytest.raises(SystemExit, match="the networks differ in their weights"):
         script.compare("tiny", steps=1, rounds=1)

@@ -1,30 +1,18 @@
 """The benchmark of SADAAN, at a size that proves that it runs, and the literal loss beside ours."""
 
-import importlib
-import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from bench_scripts import loaded, measured_side
 
 from delineate.contracts import Output, Target
 
-BENCH = Path(__file__).parents[1] / "bench"
-NAMES = ("sadaan_step", "sadaan_literal", "sliding", "figure", "sides")
-
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    """The script as it sees itself, with a slender literal network; it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    for name in NAMES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    module = importlib.import_module("sadaan_step")
-    monkeypatch.setattr(module, "THREADS", 1)
-    yield module
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def script(monkeypatch):
+    with loaded(monkeypatch, "sadaan_step") as module:
+        yield module
 
 
 def test_our_terms_are_the_literal_ones(script):
@@ -63,14 +51,7 @@ def test_a_step_of_the_literal_side_moves_the_weights(script, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="the script reads /proc")
 @pytest.mark.parametrize("side", ["ours", "literal"])
 def test_a_side_says_its_seconds_and_its_memory(script, monkeypatch, capsys, side):
-    words = ["sadaan_step.py", "--side", side, "--work", "tiny", "--steps", "2"]
-    monkeypatch.setattr(sys, "argv", words)
-    before = torch.get_num_threads()
-    script.main()
-    torch.set_num_threads(before)
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["seconds"]) == 2
-    assert 0 < found["idle_gb"] <= found["peak_gb"]
+    measured_side(script, monkeypatch, capsys, side, steps=2)
 
 
 def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
@@ -78,7 +59,7 @@ def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
         "ours": {"seconds": [2.0], "idle_gb": 0.5, "peak_gb": 2.5, "weights": 7},
         "literal": {"seconds": [9.0], "idle_gb": 0.5, "peak_gb": 8.5, "weights": 7},
     }
-    monkeypatch.setattr(script, "run_side", lambda script, words: [facts[words[-1]]])
+    monkeypatch.setattr("turns.run_side", lambda script, words: [facts[words[-1]]])
     script.compare("published", steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
     what = "SADAAN training step: batch 4 of 64x64x32, 13 structures"
@@ -92,7 +73,7 @@ def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
 def test_networks_with_unequal_weights_are_not_compared(script, monkeypatch):
     facts = {"seconds": [1.0], "idle_gb": 0.1, "peak_gb": 0.2}
     monkeypatch.setattr(
-        script, "run_side", lambda script, words: [facts | {"weights": len(words[-1])}]
+        "turns.run_side", lambda script, words: [facts | {"weights": len(words[-1])}]
     )
     with pytest.raises(SystemExit, match="the networks differ in their weights"):
         script.compare("tiny", steps=1, rounds=1)

@@ -1,32 +1,22 @@
 """The benchmark of the sliding window, at a size that proves that it runs."""
 
-import importlib
 import json
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-BENCH = Path(__file__).parents[1] / "bench"
+from bench_scripts import loaded
 
 
 @pytest.fixture
-def sliding(monkeypatch: pytest.MonkeyPatch):
-    """The script as it sees itself, on a small scan; it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    names = ("sliding", "figure", "sides")
-    for name in names:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    module = importlib.import_module("sliding")
-    monkeypatch.setattr(module, "SHAPE", (10, 12, 9))
-    monkeypatch.setattr(module, "PATCH", 6)
-    monkeypatch.setattr(module, "THREADS", 1)
-    yield module
-    for name in names:
-        sys.modules.pop(name, None)
+def sliding(monkeypatch):
+    """On a small scan."""
+    with loaded(monkeypatch, "sliding") as module:
+        monkeypatch.setattr(module, "SHAPE", (10, 12, 9))
+        monkeypatch.setattr(module, "PATCH", 6)
+        yield module
 
 
 def test_our_side_predicts_what_the_network_says_of_each_voxel(sliding):

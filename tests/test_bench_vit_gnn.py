@@ -1,42 +1,23 @@
 """The benchmark of ViT-GNN, at a size that proves that it runs."""
 
-import importlib
-import json
 import sys
-from pathlib import Path
 
 import pytest
-import torch
-
-BENCH = Path(__file__).parents[1] / "bench"
-NAMES = ("vit_gnn_step", "vit_gnn_literal", "sliding", "figure", "sides")
+from bench_scripts import loaded, measured_side
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch):
-    """The script as it sees itself; it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(BENCH))
-    for name in NAMES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    module = importlib.import_module("vit_gnn_step")
-    monkeypatch.setattr(module, "THREADS", 1)
-    yield module
-    for name in NAMES:
-        sys.modules.pop(name, None)
+def script(monkeypatch):
+    with loaded(monkeypatch, "vit_gnn_step") as module:
+        yield module
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the script reads /proc")
 @pytest.mark.parametrize("side", ["nuclei", "raster", "literal"])
 def test_a_side_says_its_seconds_and_its_memory(script, monkeypatch, capsys, side):
-    words = ["vit_gnn_step.py", "--side", side, "--work", "tiny", "--steps", "1"]
-    monkeypatch.setattr(sys, "argv", words)
-    before = torch.get_num_threads()
-    script.main()
-    torch.set_num_threads(before)
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["seconds"]) == len(found["worked"]) == 1
-    assert 0 < found["idle_gb"] <= found["peak_gb"]
+    found = measured_side(script, monkeypatch, capsys, side, steps=1)
+    assert len(found["worked"]) == 1
 
 
 FACTS = {
@@ -47,7 +28,7 @@ FACTS = {
 
 
 def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
-    monkeypatch.setattr(script, "run_side", lambda script, words: [FACTS[words[-1]]])
+    monkeypatch.setattr("turns.run_side", lambda script, words: [FACTS[words[-1]]])
     script.compare("documented", steps=1, rounds=1)
     lines = capsys.readouterr().out.splitlines()
     what = "ViT-GNN training step: batch 2 of 64^3, 16 classes"
@@ -64,7 +45,7 @@ def test_the_sides_are_compared_in_time_and_memory(script, monkeypatch, capsys):
 
 def test_networks_with_unequal_weights_are_not_compared(script, monkeypatch):
     monkeypatch.setattr(
-        script, "run_side", lambda script, words: [FACTS["raster"] | {"weights": len(words[-1])}]
+        "turns.run_side", lambda script, words: [FACTS["raster"] | {"weights": len(words[-1])}]
     )
     with pytest.raises(SystemExit, match="the networks differ in their weights"):
         script.compare("tiny", steps=1, rounds=1)
