@@ -17,6 +17,7 @@ from delineate import stages as module
 from delineate.config import Config, dump_config, load_config
 from delineate.errors import ConfigError, DataError
 from delineate.groundwork import NoBars
+from delineate.io import paths
 from delineate.metrics import read_table
 from delineate.package import open_model
 from delineate.report import hashes, write_report
@@ -154,7 +155,7 @@ def test_a_disk_without_second_names_gets_copies(trained: Trained, monkeypatch: 
     def refuse(*_: object) -> None:
         raise OSError(95, "not supported")
 
-    monkeypatch.setattr(module.os, "link", refuse)
+    monkeypatch.setattr(paths.os, "link", refuse)
     go()
     whole, last = (RunFolder(Path(name)) for name in ("staged", "staged/large"))
     assert not whole.weights.samefile(last.weights)

@@ -8,7 +8,6 @@ stages are finished, `run_dir` is itself a run folder, that of the last stage.
 import filecmp
 import gc
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from delineate.config.words import did_you_mean
 from delineate.errors import ConfigError, DataError
 from delineate.folder_lock import LOCK, alone_in
 from delineate.groundwork import Bars, cache_folder
+from delineate.io.paths import link
 from delineate.metrics import read_table
 from delineate.plan import read_plan
 from delineate.report import write_report
@@ -231,15 +231,5 @@ def _publish(last: RunFolder, whole: RunFolder) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
     for file in sorted(last.path.rglob("*")):
         if file.is_file() and file.name not in (LOCK, last.page.name):
-            _link(file, whole.path / file.relative_to(last.path))
+            link(file, whole.path / file.relative_to(last.path))
     return write_report(whole.path)
-
-
-def _link(file: Path, name: Path) -> None:
-    """A second name for the file, which takes no room; a copy where the disk knows none."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.unlink(missing_ok=True)
-    try:
-        os.link(file, name)
-    except OSError:
-        shutil.copy2(file, name)

@@ -53,6 +53,8 @@ def test_half_way_down_the_cosine_is_a_half():
 
 def test_poly_is_the_power_of_what_is_left():
     assert Poly(power=0.9)(0.5) == pytest.approx(0.5**0.9)
+    assert Poly(power=2.0, end=0.2)(0.5) == pytest.approx(0.2 + 0.8 * 0.25)
+    assert Poly(end=0.2)(1.0) == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Loading: the documented batches, and samples that depend on seed and number alone."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from delineate.errors import ConfigError, DataError
 from delineate.systems.liver.loading import get_dataloader
+from delineate.systems.liver.settings import PreprocessingConfig, plain
+from delineate.systems.liver.subjects import SETTINGS
 
 SHAPE = (20, 18, 16)
 AFFINE = np.array([[2.0, 0, 0, -5], [0, 1.5, 0, 3], [0, 0, 1.0, 8], [0, 0, 0, 1]])
@@ -54,6 +57,15 @@ def test_a_batch_is_the_documented_one(data: Path) -> None:
     stored = nib.load(data / "val" / "liver_11_image.nii.gz")
     np.testing.assert_allclose(batch["image"]["data"][1, 0], stored.get_fdata(), atol=1e-6)
     assert torch.unique(batch["label"]["data"]).tolist() == [0, 1, 2]
+
+
+def test_without_a_size_batches_have_that_of_the_preprocessing(data: Path, tmp_path: Path) -> None:
+    assert get_dataloader(data, "train", num_workers=0).batch_size == 2
+    tree = tmp_path / "tree"
+    shutil.copytree(data, tree)
+    settings = plain(PreprocessingConfig(batch_size=3))
+    (tree / SETTINGS).write_text(json.dumps(settings))
+    assert get_dataloader(tree, "train", num_workers=0).batch_size == 3
 
 
 def test_a_tree_of_another_hand_is_read_too(tmp_path: Path) -> None:

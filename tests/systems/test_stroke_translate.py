@@ -107,7 +107,11 @@ def test_loss_weights_are_of_comparable_terms(atlas: Path):
             0.1 + 0.9 * (1 + math.cos(math.pi * 0.4 / 0.9)) / 2,
             0.1,
         ),
-        ({"type": "polynomial_decay", "power": 0.9, "end_learning_rate": 1e-6}, 0.5**0.9, 0.0),
+        (
+            {"type": "polynomial_decay", "power": 0.9, "end_learning_rate": 2e-5},
+            0.2 + 0.8 * 0.5**0.9,
+            0.2,
+        ),
         ({"type": "constant"}, 1.0, 1.0),
         ({"type": "reduce_on_plateau", "factor": 0.5, "patience": 8}, 1.0, 1.0),
     ],

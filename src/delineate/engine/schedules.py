@@ -48,15 +48,16 @@ class Cosine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poly:
-    """(1 - progress) to a power, nnU-Net's schedule at the default of 0.9."""
+    """(1 - progress) to a power down to `end`, nnU-Net's schedule at the defaults."""
 
     power: float = 0.9
     warmup: float = 0.0
+    end: float = 0.0
 
     def __call__(self, progress: float) -> float:
         """The factor."""
         rise, rest = _warm_up(progress, self.warmup)
-        return rise * (1 - rest) ** self.power
+        return rise * (self.end + (1 - self.end) * (1 - rest) ** self.power)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

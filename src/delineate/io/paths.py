@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ __all__ = [
     "atomic_path",
     "has_dicom_mark",
     "is_image",
+    "link",
     "missing",
     "split_reference",
     "stem",
@@ -129,3 +131,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         part.replace(final)
     finally:
         part.unlink(missing_ok=True)
+
+
+def link(file: Path, name: Path) -> None:
+    """Give a file a second name, which takes no room; a copy where the disk knows none."""
+    with atomic_path(name) as part:
+        try:
+            os.link(file, part)
+        except OSError:
+            shutil.copy2(file, part)

@@ -31,7 +31,7 @@ IGNORED = -1
 def get_dataloader(
     data_dir: str | Path,
     split: str,
-    batch_size: int,
+    batch_size: int | None = None,
     num_workers: int = 4,
     shuffle: bool = False,
     *,
@@ -49,7 +49,7 @@ def get_dataloader(
     Args:
         data_dir: The preprocessed tree: the folder with train, val and test.
         split: 'train', 'val' or 'test'.
-        batch_size: Samples of a batch.
+        batch_size: Samples of a batch; None takes that of the preprocessing.
         num_workers: Processes that read; 0 reads in this one.
         shuffle: Whether every epoch has an order of its own.
         patch_size: Voxels of training samples; the volumes of 'val' and 'test' always come whole.
@@ -57,6 +57,8 @@ def get_dataloader(
         augment: None does with 'train' as preprocessing_config.json says, and nothing with others.
     """
     root = Path(data_dir)
+    if batch_size is None:
+        batch_size = _settings(root).batch_size
     if split not in SPLITS:
         raise ConfigError(f"split '{split}' is unknown. Fix: use {', '.join(SPLITS)}.")
     pairs = find_pairs(root / split)
@@ -146,11 +148,16 @@ def _changes(
     root: Path, wanted: bool, *, always: bool
 ) -> Callable[[tuple[int, ...]], Changes] | None:
     """The augmentation that the tree asks for; of a tree that says nothing, only where told to."""
-    path = root / SETTINGS
-    if not wanted or not (always or path.is_file()):
+    if not wanted or not (always or (root / SETTINGS).is_file()):
         return None
-    settings = read_settings(PreprocessingConfig, path if path.is_file() else None)
+    settings = _settings(root)
     return partial(augmentation, settings) if always or settings.apply_augmentation else None
+
+
+def _settings(root: Path) -> PreprocessingConfig:
+    """What the tree was made with; the defaults where it does not say."""
+    path = root / SETTINGS
+    return read_settings(PreprocessingConfig, path if path.is_file() else None)
 
 
 def _collate(items: list[Item]) -> dict[str, Any]:

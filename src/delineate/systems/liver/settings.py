@@ -156,8 +156,9 @@ class PreprocessingConfig(Checked):
     seed: Seed = 42
     """Fixes which patients go where, and the augmentation."""
     num_workers: Whole = 4
-    """Processes that preprocess."""
+    """Subjects that are preprocessed at a time."""
     batch_size: Count = 2
+    """Of `get_dataloader`, where it is told none."""
 
     def conflicts(self) -> Iterator[str]:
         """What of these does not go together."""

@@ -5,8 +5,6 @@ Rows are part of the state of the training, so one that was killed goes on to th
 
 import csv
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +17,11 @@ from delineate.contracts import Batch
 from delineate.engine.memory_use import memory_figures
 from delineate.engine.task import Task
 from delineate.io import atomic_path
+from delineate.io.paths import link
 from delineate.systems.stroke.scoring import FIGURES
 from delineate.training import Lesson
 
-__all__ = ["BEST", "LOG", "MEMORY", "Diary", "Listener", "link", "read_history"]
+__all__ = ["BEST", "LOG", "MEMORY", "Diary", "Listener", "read_history"]
 
 BEST, LOG, MEMORY = "best_model.safetensors", "training_log.csv", "memory_usage.json"
 COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "val_dice_coefficient", *FIGURES)
@@ -103,17 +102,6 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     with (folder / LOG).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {name: [_number(name, row[name]) for row in rows] for name in COLUMNS}
-
-
-def link(file: Path, name: Path) -> None:
-    """A second name for a file, or a copy where the disk knows none."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(name) as part:
-        part.unlink(missing_ok=True)
-        try:
-            os.link(file, part)
-        except OSError:
-            shutil.copy2(file, part)
 
 
 def _number(name: str, text: str) -> float:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from delineate.errors import ConfigError
 from delineate.groundwork import Bars
+from delineate.io.paths import link
 from delineate.package import open_model
 from delineate.run import train
 from delineate.run_folder import RunFolder
-from delineate.systems.stroke.diary import LOG, link
+from delineate.systems.stroke.diary import LOG
 from delineate.systems.stroke.evaluation import describe, measure_run, summarise
 from delineate.systems.stroke.models_folder import SUFFIX, publish
 from delineate.systems.stroke.pipeline import add_figures

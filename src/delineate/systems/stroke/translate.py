@@ -232,7 +232,11 @@ def _schedule(settings: Settings, documented: dict[str, Any]) -> dict[str, Any]:
             "patience": wish.patience,
             "end": min(1.0, wish.min_lr / rate),
         },
-        "polynomial_decay": {"name": "Poly", "power": wish.power},
+        "polynomial_decay": {
+            "name": "Poly",
+            "power": wish.power,
+            "end": min(1.0, wish.end_learning_rate / rate),
+        },
         "constant": {"name": "Constant"},
     }
     return parts[wish.type] | warmup
