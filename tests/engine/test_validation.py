@@ -6,6 +6,7 @@ from torch import nn
 from delineate.engine import validation
 from delineate.engine.validation import Scorer
 from delineate.labels import Labels
+from delineate.losses import Boundary, CrossEntropy, Ramp, WeightedSum
 from delineate.plan import Network, Plan
 
 LABELS = Labels.from_names({"a": 1})
@@ -78,3 +79,27 @@ def test_a_resumed_scorer_scores_the_cases_that_were_chosen(monkeypatch):
     again.load_state_dict(first.state_dict())
     assert again.cases == ("x",)
     assert again(Bright())["val_dice"] == 1.0
+
+
+def test_the_loss_is_that_of_whole_cases_with_the_weights_of_the_end():
+    class Measured(Cases):
+        def read_distance(self, case, start, *, out):
+            out[...] = np.where(self.read_mask(case) > 0, -2.0, 3.0)[None] * [[[-1.0]], [[1.0]]]
+
+    terms = {"entropy": CrossEntropy(), "boundary": Boundary()}
+    loss = WeightedSum(terms, {"entropy": 0.5, "boundary": Ramp(start=0, end=2, finish=0.5)})
+    cases = Measured({"x": 0, "y": 8})
+    scored = Scorer(cases, ["x", "y"], PLAN, device="cpu", overlap=0.5, seconds=None, loss=loss)
+    found = scored(Bright())["val_loss"]
+    wrong, right = np.log(1 + np.exp(2.0)), np.log(1 + np.exp(-2.0))
+    entropy = (right + (56 * right + 8 * wrong) / 64) / 2
+    inside = 1 / (1 + np.exp(-2.0))  # probability of the true class
+    each = {True: inside * -2 + 0, False: (1 - inside) * 3}
+    rows = [[(True, 32), (False, 32)], [(True, 24), (False, 32)]]
+    boundary = np.mean(
+        [
+            (sum(each[is_in] * n for is_in, n in row) + lost * (1 - inside) * -2) / 64
+            for row, lost in zip(rows, (0, 8), strict=True)
+        ]
+    )
+    assert found == pytest.approx(0.5 * entropy + 2 * boundary, rel=1e-5)

@@ -14,10 +14,12 @@ from finished_runs import LABELS, finish, write_scans
 from nibabel import nifti1
 from stroke_cases import names, save
 
-from delineate.contracts import Output
+from delineate.contracts import Output, Target
+from delineate.engine.tally import Tally
 from delineate.errors import DataError
 from delineate.groundwork import NoBars
 from delineate.labels import Labels
+from delineate.losses import WeightedSum
 from delineate.models import HybridCNNTransformer
 from delineate.package import open_model
 from delineate.run_folder import RunFolder
@@ -34,7 +36,14 @@ from delineate.systems.stroke.transfer import (
 from delineate.systems.stroke.visualization import plot_segmentation_results
 
 LESION = Labels.from_names({"lesion": 1})
-SCORES = {"val_dice": 0.5, "val_sensitivity": 0.75, "val_specificity": 0.99, "val_precision": 0.4}
+SCORES = {
+    "val_dice": 0.5,
+    "val_loss": 0.6,
+    "val_sensitivity": 0.75,
+    "val_specificity": 0.99,
+    "val_precision": 0.4,
+    "val_accuracy": 0.98,
+}
 
 
 def lesson(folder: Path, *, epochs: int = 4) -> Any:
@@ -44,7 +53,10 @@ def lesson(folder: Path, *, epochs: int = 4) -> Any:
     run.weights.write_bytes(b"weights")
     optimizer = SimpleNamespace(param_groups=[{"lr": 1e-3}])
     task = SimpleNamespace(
-        clock=SimpleNamespace(progress=0.0), optimizer=optimizer, device=torch.device("cpu")
+        clock=SimpleNamespace(progress=0.0),
+        optimizer=optimizer,
+        device=torch.device("cpu"),
+        loss=WeightedSum({"tally": Tally()}, {"tally": 0.0}),
     )
     train = SimpleNamespace(budget=SimpleNamespace(epochs=epochs))
     return SimpleNamespace(task=task, run=run, config=SimpleNamespace(train=train))
@@ -52,6 +64,9 @@ def lesson(folder: Path, *, epochs: int = 4) -> Any:
 
 def epoch(diary: Diary, progress: float, *losses: float) -> None:
     for loss in losses:
+        logits = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, -1.0, -1.0]]], requires_grad=True)
+        mask = torch.tensor([[1, 0, 0, 0]])  # one of two is right, and none is missed
+        diary.tally(Output(logits=logits), Target(mask=mask))
         diary.batch({"dice": torch.tensor(loss / 2), "focal": torch.tensor(loss / 2)})
     setattr(diary.task.clock, "progress", progress)  # noqa: B010 # a stand-in for the clock
     diary.observe(SCORES)
@@ -65,7 +80,10 @@ def test_each_epoch_has_a_row_and_an_entry_of_memory(tmp_path: Path):
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert [float(row["loss"]) for row in rows] == [2.0, 0.5]
+    assert [float(row["dice_coefficient"]) for row in rows] == pytest.approx([2 / 3] * 2)
+    assert [float(row["accuracy"]) for row in rows] == [0.75] * 2
     assert float(rows[0]["val_sensitivity"]) == 0.75
+    assert float(rows[0]["val_loss"]) == 0.6
     entries = json.loads((tmp_path / MEMORY).read_text())
     for number, entry in enumerate(entries):
         assert list(entry) == ["epoch", "current_memory_gb", "peak_memory_gb", "timestamp"]

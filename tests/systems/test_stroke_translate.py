@@ -11,6 +11,7 @@ from delineate.config import Config, build, check_parts, load_config, stage_conf
 from delineate.config.schema import Ramp
 from delineate.errors import ConfigError
 from delineate.models.hybrid import STAGES
+from delineate.systems.stroke.scoring import TALLY
 from delineate.systems.stroke.settings import STAGE_NAMES, parse_settings
 from delineate.systems.stroke.translate import make_config, make_direct_config
 
@@ -58,7 +59,9 @@ def test_without_a_wish_the_stages_are_those_of_the_recipe(atlas: Path):
         assert made.train["budget"] == said.train["budget"]
         epochs = int(str(said.train["budget"]).split()[0])
         assert made.train["validations"] == epochs
-    assert config.loss == recipe.loss
+    *terms, tally = config.loss
+    assert tuple(terms) == recipe.loss
+    assert (tally.name, tally.weight) == (TALLY, 0.0)
     assert config.optimizer.lr == 1e-4
     assert config.plan.nonzero
     assert config.data.root == atlas / "Atlas_2" / "Training"
@@ -85,7 +88,7 @@ def test_a_stage_can_be_changed_alone(atlas: Path):
 
 def test_loss_weights_are_of_comparable_terms(atlas: Path):
     wish = {"dice_weight": 0.4, "focal_weight": 0.4, "boundary_weight": 0.2, "focal_gamma": 3.0}
-    dice, focal, boundary = translate(loss=wish).loss
+    dice, focal, boundary, _ = translate(loss=wish).loss
     assert (dice.name, dice.weight) == ("GeneralisedDice", 0.4)
     assert (focal.name, focal.weight) == ("Focal", 0.4)
     assert focal.arguments == {"gamma": 3.0, "alpha": 0.25}
@@ -96,6 +99,7 @@ def test_loss_weights_are_of_comparable_terms(atlas: Path):
     assert [term.name for term in translate(loss={"boundary_weight": 0}).loss] == [
         "GeneralisedDice",
         "Focal",
+        TALLY,
     ]
 
 

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from delineate.contracts import Output, Target
 from delineate.data import Cache
 from delineate.inference import predict_logits, windows_of
+from delineate.losses import WeightedSum
 from delineate.metrics.overlap import OVERLAP, count
 from delineate.plan import Plan
 
-__all__ = ["Scorer"]
+__all__ = ["VAL_LOSS", "Scorer"]
 
+VAL_LOSS = "val_loss"
 Show = Callable[[str, np.ndarray], None]
 
 log = logging.getLogger("delineate")
@@ -28,6 +31,8 @@ class Scorer:
         seconds: what one scoring may take. The first one stops there, and the cases that it came to
             are the ones that are scored from then on; None scores all.
         show: handed each case and its mask, channel indices (*s) or layers (k, *s).
+        loss: gives `val_loss` too, of whole cases with the weights that its terms have at the end
+            of a training, so that validations compare; the cache has its distances if it needs any.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Scorer:
         overlap: float,
         seconds: float | None,
         show: Show | None = None,
+        loss: WeightedSum | None = None,
     ) -> None:
         self.cache = cache
         self.cases = tuple(cases)
@@ -47,12 +53,14 @@ class Scorer:
         self.windows = windows_of(plan, overlap=overlap)
         self.device = device
         self.show = show
+        self.loss = loss
+        self._losses: list[float] = []
         self._seconds = seconds
 
     @torch.inference_mode()
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """The figures of a network in evaluation mode."""
-        found = []
+        found, self._losses = [], []
         started = time.monotonic()
         for case in self.cases:
             found.append(self._dice(network, case))
@@ -62,7 +70,8 @@ class Scorer:
         means = np.mean(found, axis=0)
         names = self.labels.names
         by_class = {f"val_dice/{n}": float(m) for n, m in zip(names, means, strict=True)}
-        return by_class | {"val_dice": float(np.mean(means))}
+        losses = {VAL_LOSS: float(np.mean(self._losses))} if self.loss is not None else {}
+        return by_class | losses | {"val_dice": float(np.mean(means))}
 
     def state_dict(self) -> dict[str, Any]:
         """The cases that are scored, and whether their number is still to be found."""
@@ -81,8 +90,25 @@ class Scorer:
         mask = found.cpu().numpy().astype(np.int16)
         if self.show is not None:
             self.show(case, mask)
-        counts = count(mask, self.cache.read_mask(case), self.labels)
+        truth = self.cache.read_mask(case)
+        if self.loss is not None:
+            self._losses.append(self._measure(logits, truth, case))
+        counts = count(mask, truth, self.labels)
         return [OVERLAP["dice"](counts[name]) for name in self.labels.names]
+
+    def _measure(self, logits: torch.Tensor, truth: np.ndarray, case: str) -> float:
+        assert self.loss is not None
+        mask, distance = torch.from_numpy(truth).to(logits.device), None
+        if self.loss.needs_distance:
+            maps = np.empty(logits.shape, np.float32)
+            self.cache.read_distance(case, (0,) * (maps.ndim - 1), out=maps)
+            distance = torch.from_numpy(maps).to(logits.device)[None]
+        target = Target(
+            mask=(mask.float() if self.labels.overlapping else mask)[None], distance=distance
+        )
+        return sum(
+            map(float, self.loss(Output(logits=logits[None]), target, progress=1.0).values())
+        )
 
     def _keep(self, number: int) -> None:
         """Score the same cases from now on: figures of different cases do not compare."""

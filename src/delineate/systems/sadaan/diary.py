@@ -13,7 +13,7 @@ from delineate.contracts import Batch
 from delineate.engine.callbacks import ends_step
 from delineate.engine.memory_use import memory_figures
 from delineate.engine.task import Task
-from delineate.systems.sadaan.plateau import VAL_LOSS
+from delineate.engine.validation import VAL_LOSS
 from delineate.systems.sadaan.scoring import Tally
 from delineate.systems.sadaan.translate import TALLY, TERMS
 from delineate.training import Lesson

@@ -7,13 +7,11 @@ from typing import Any
 from delineate.engine.clock import Clock
 from delineate.engine.patience import Patience
 from delineate.engine.schedules import Plateau
+from delineate.engine.validation import VAL_LOSS
 
-__all__ = ["VAL_LOSS", "EarlyStop", "LossPlateau"]
+__all__ = ["EarlyStop", "LossPlateau"]
 
 log = logging.getLogger("delineate")
-
-VAL_LOSS = "val_loss"
-"""The figure of a validation that both look at; the lower the better."""
 
 
 class LossPlateau:

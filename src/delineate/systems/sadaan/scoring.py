@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from delineate.contracts import Output, Target
 from delineate.datasets import Case
+from delineate.engine.validation import VAL_LOSS
 from delineate.losses import WeightedSum
 from delineate.models import as_output
-from delineate.systems.sadaan.plateau import VAL_LOSS
 from delineate.training import Lesson
 
 __all__ = ["Scorer", "Tally", "agreement", "gated"]

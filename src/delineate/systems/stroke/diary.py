@@ -18,13 +18,21 @@ from delineate.engine.memory_use import memory_figures
 from delineate.engine.task import Task
 from delineate.io import atomic_path
 from delineate.io.paths import link
-from delineate.systems.stroke.scoring import FIGURES
+from delineate.systems.stroke.scoring import FIGURES, tally_of
 from delineate.training import Lesson
 
 __all__ = ["BEST", "LOG", "MEMORY", "Diary", "Listener", "read_history"]
 
 BEST, LOG, MEMORY = "best_model.safetensors", "training_log.csv", "memory_usage.json"
-COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "val_dice_coefficient", *FIGURES)
+COLUMNS: tuple[str, ...] = (
+    "epoch",
+    "accuracy",
+    "dice_coefficient",
+    "loss",
+    "lr",
+    "val_dice_coefficient",
+    *FIGURES,
+)
 _RESIDENT = "VmRSS:"
 
 
@@ -33,6 +41,7 @@ class Diary:
 
     def __init__(self, lesson: Lesson) -> None:
         self.task = lesson.task
+        self.tally = tally_of(lesson)
         self.run = lesson.run
         budget = lesson.config.train.budget.epochs
         assert budget is not None
@@ -54,7 +63,9 @@ class Diary:
         loss = float(self._sum) / self._batches if self._batches else float("nan")
         self._sum, self._batches = torch.zeros_like(self._sum), 0
         rate = float(self.task.optimizer.param_groups[0]["lr"])
-        figures = [epoch, loss, rate, scores["val_dice"], *(scores[name] for name in FIGURES)]
+        dice, accuracy = self.tally.take()
+        validated = [scores["val_dice"], *(scores[name] for name in FIGURES)]
+        figures = [epoch, accuracy, dice, loss, rate, *validated]
         self._rows.append(dict(zip(COLUMNS, figures, strict=True)))
         self._memory.append({"epoch": epoch, **_memory(self.task.device)})
         self._write()
@@ -66,12 +77,14 @@ class Diary:
             "memory": self._memory,
             "sum": self._sum,
             "batches": self._batches,
+            "tally": self.tally.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self._rows, self._memory = list(state["rows"]), list(state["memory"])
         self._sum, self._batches = state["sum"], state["batches"]
+        self.tally.load_state_dict(state["tally"])
 
     def _write(self) -> None:
         folder = self.run.path

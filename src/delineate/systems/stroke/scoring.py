@@ -1,4 +1,4 @@
-"""The figures of a validation while training: hard, voxel by voxel, of every held-out case."""
+"""The figures while training: hard, voxel by voxel; of a validation, for every held-out case."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -7,44 +7,59 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from delineate.data.distances import make_distances
 from delineate.engine.hardware import choose_device
-from delineate.engine.validation import Scorer
+from delineate.engine.tally import Tally
+from delineate.engine.validation import VAL_LOSS, Scorer
 from delineate.metrics.overlap import OVERLAP, count
 from delineate.training import Lesson
 
-__all__ = ["FIGURES", "StrokeScorer"]
+__all__ = ["FIGURES", "TALLY", "StrokeScorer", "tally_of"]
 
-FIGURES = ("val_sensitivity", "val_specificity", "val_precision")
-"""What it gives besides Dice."""
+OVERLAPS = ("val_sensitivity", "val_specificity", "val_precision", "val_accuracy")
+FIGURES = (VAL_LOSS, *OVERLAPS)
+"""What a validation gives besides Dice."""
+TALLY = f"{Tally.__module__}.{Tally.__name__}"
+"""The term of the loss that counts how right training is."""
+
+
+def tally_of(lesson: Lesson) -> Tally:
+    """That of a training's loss."""
+    (tally,) = (term for term in lesson.task.loss.terms.values() if isinstance(term, Tally))
+    return tally
 
 
 class StrokeScorer:
-    """The engine's Dice of every held-out case, and sensitivity, specificity and precision.
+    """The engine's Dice and loss of every held-out case, and the other `OVERLAPS`.
 
     Args:
         show: handed each case and its mask.
     """
 
     def __init__(self, lesson: Lesson, show: Callable[[str, np.ndarray], None]) -> None:
-        self.cache = lesson.cache
-        self.labels = lesson.plan.labels
+        loss, plan = lesson.task.loss, lesson.plan
+        cases = [case.id for case in lesson.split.validation]
+        cache = make_distances(lesson.cache, plan, cases) if loss.needs_distance else lesson.cache
+        self.cache = cache
+        self.labels = plan.labels
         self.show = show
         self._found: list[dict[str, float]] = []
         self._dice = Scorer(
-            lesson.cache,
-            [case.id for case in lesson.split.validation],
-            lesson.plan,
+            cache,
+            cases,
+            plan,
             device=choose_device(lesson.config.train.device),
             overlap=lesson.config.predict.overlap,
             seconds=None,
             show=self._take,
+            loss=loss,
         )
 
     def __call__(self, network: nn.Module) -> dict[str, float]:
         """The figures of a network in evaluation mode."""
         self._found = []
         scores = self._dice(network)
-        return scores | {name: _mean([case[name] for case in self._found]) for name in FIGURES}
+        return scores | {name: _mean([case[name] for case in self._found]) for name in OVERLAPS}
 
     def state_dict(self) -> dict[str, Any]:
         """That of the Dice."""
@@ -59,7 +74,7 @@ class StrokeScorer:
         self._found.append(
             {
                 name: _mean([OVERLAP[name.removeprefix("val_")](one) for one in counts])
-                for name in FIGURES
+                for name in OVERLAPS
             }
         )
         self.show(case, mask)

@@ -14,6 +14,7 @@ from typing import Any
 
 from delineate.config import Config, load_config
 from delineate.datasets import Dataset, read_dataset
+from delineate.systems.stroke.scoring import TALLY
 from delineate.systems.stroke.settings import LAST, Augmentation, Settings
 
 __all__ = ["DIRECT_FILTERS", "SITE", "make_config", "make_direct_config", "training_folder"]
@@ -80,7 +81,7 @@ def _around(settings: Settings, run_dir: Path) -> dict[str, Any]:
     said["data"]["cache"] = str(settings.data.cache_dir or run_dir.parent / "cache")
     said["plan"]["memory_gb"] = hardware.gpu_memory_limit
     said["model"] |= {"deep_supervision": settings.model.use_deep_supervision}
-    said["loss"] = _loss(settings, said["loss"])
+    said["loss"] = [*_loss(settings, said["loss"]), {"name": TALLY, "weight": 0.0}]
     if settings.augmentation is not None:
         said["augment"] = _augment(settings.augmentation, training.augmentation_prob)
     if training.learning_rate is not None:
