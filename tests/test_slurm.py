@@ -5,12 +5,10 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_here import Slurm, missing_programs, running_slurm
+from slurm_here import Slurm
 
 from delineate.datasets import synthesise
 
@@ -37,18 +35,6 @@ KEYS = (
     "train.checkpoint=1 steps", "predict.flips=false",
 )  # fmt: skip
 QUEUED = ("--time=10", "--partition=low", "--gpus=0", "--cpus=1")
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[Slurm]:
-    if lacking := missing_programs():
-        pytest.skip(f"no SLURM here ({', '.join(lacking)}): apt-get install slurm-wlm munge")
-    # A socket's path may have no more than 107 letters: pytest's own folder is too deep.
-    with (
-        tempfile.TemporaryDirectory(prefix="slurm-") as folder,
-        running_slurm(Path(folder), cpus=2) as slurm,
-    ):
-        yield slurm
 
 
 @pytest.fixture

@@ -79,6 +79,8 @@ def _spoken() -> Iterator[None]:
     """The log on standard error, where a cluster's job keeps it."""
     log, shown = logging.getLogger("delineate"), logging.StreamHandler(sys.stderr)
     level = log.level
+    # What ends a run is for the log of the run: here plain_errors tells it.
+    shown.addFilter(lambda record: record.levelno < logging.ERROR)
     log.addHandler(shown)
     log.setLevel(logging.INFO)
     try:
