@@ -14,7 +14,7 @@ import delineate
 
 SOURCE = Path(delineate.__file__).parent
 FLOORS = (
-    "errors contracts",
+    "errors contracts notes",
     "labels folder_lock cores geometry",
     "config io augment models losses",
     "metrics",

@@ -1,12 +1,13 @@
 """Progress bars on stderr, and above them what a run notes."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from delineate.notes import showing_notes
 
 __all__ = ["showing_progress"]
 
@@ -45,20 +46,13 @@ def showing_progress() -> Iterator[Bars]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    shown = errors.is_terminal
-    notes, log = _Notes(), logging.getLogger("delineate")
-    log.setLevel(logging.INFO)
-    log.addHandler(notes)
-    try:
-        with Progress(*columns, console=errors, transient=True, disable=not shown) as bars:
-            yield Bars(bars)
-    finally:
-        log.removeHandler(notes)
+    silent = not errors.is_terminal
+    with (
+        showing_notes(_show),
+        Progress(*columns, console=errors, transient=True, disable=silent) as bars,
+    ):
+        yield Bars(bars)
 
 
-class _Notes(logging.Handler):
-    """Lines of a run's log on stderr; an error is reported where it ends the command."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.ERROR:
-            errors.print(record.getMessage(), markup=False, soft_wrap=True, style="dim")
+def _show(line: str) -> None:
+    errors.print(line, markup=False, soft_wrap=True, style="dim")

@@ -1,12 +1,11 @@
 """The command lines of run_training.py, run_prediction.py and run_evaluation.py."""
 
-import logging
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from delineate.notes import showing_notes
 from delineate.plain_errors import plain_errors
 
 __all__ = ["run_evaluation", "run_prediction", "run_training"]
@@ -26,7 +25,7 @@ def run_training(arguments: Sequence[str] | None = None) -> None:
     add("--resume_from_checkpoint", metavar="CKPT", help="goes on from there")
     add("--target_label", type=int, help="the only structure that is segmented")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), _notes_shown():
+    with plain_errors(), showing_notes(_say):
         from delineate.systems.liver.settings import ModelTrainingConfig, read_settings
         from delineate.systems.liver.training import train
 
@@ -48,7 +47,7 @@ def run_prediction(arguments: Sequence[str] | None = None) -> None:
     add("--save_probabilities", action=BooleanOptionalAction, help="<id>_prob.nii.gz")
     add("--save_logits", action=BooleanOptionalAction, help="<id>_logits.nii.gz")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), _notes_shown():
+    with plain_errors(), showing_notes(_say):
         from delineate.systems.liver.prediction import predict_folder
         from delineate.systems.liver.settings import ModelPredictionConfig, read_settings
 
@@ -69,7 +68,7 @@ def run_evaluation(arguments: Sequence[str] | None = None) -> None:
     add("--print_summary", action=BooleanOptionalAction, help="whether the means are shown")
     add("--subject_ids", nargs="+", metavar="ID", help="only these")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), _notes_shown():
+    with plain_errors(), showing_notes(_say):
         from delineate.systems.liver.evaluation import evaluate, summarise, write_csv
         from delineate.systems.liver.settings import ModelEvaluationConfig, read_settings
 
@@ -109,15 +108,5 @@ def _bar(items: Sequence[T]) -> Iterable[T]:
     )
 
 
-@contextmanager
-def _notes_shown() -> Iterator[None]:
-    """What a run notes goes to stderr, a line each."""
-    log, shown = logging.getLogger("delineate"), logging.StreamHandler()
-    level = log.level
-    log.addHandler(shown)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(shown)
-        log.setLevel(level)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

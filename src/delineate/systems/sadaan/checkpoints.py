@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 
+from delineate.engine.plain_optimizer import as_one_group
 from delineate.engine.task import Task
 from delineate.engine.weights import misfit, separate
 from delineate.errors import DataError
@@ -85,7 +86,7 @@ class Keeper:
         content = {
             "epoch": max(0, self.diary.epoch - 1),
             "model_state_dict": weights,
-            "optimizer_state_dict": _as_one_group(task.optimizer, task.network),
+            "optimizer_state_dict": as_one_group(task.optimizer, task.network),
             "scheduler_state_dict": {"progress": task.clock.progress, **schedule},
             "is_best": best,
             **self.diary.histories(),
@@ -153,21 +154,6 @@ def _put_back(task: Task, content: Mapping[str, Any], path: Path) -> None:
             log.warning("%s: the schedule begins anew (no %s)", path, error)
 
 
-def _as_one_group(optimizer: Optimizer, network: nn.Module) -> dict[str, Any]:
-    """The state as that of an optimiser of `network.parameters()`."""
-    places: dict[torch.Tensor, int] = {w: i for i, w in enumerate(network.parameters())}
-    moments = {
-        places[weight]: {key: _copy(value) for key, value in of_weight.items()}
-        for weight, of_weight in optimizer.state.items()
-    }
-    group = max(optimizer.param_groups, key=lambda group: group["weight_decay"])
-    rest = {key: value for key, value in group.items() if key != "params"}
-    return {
-        "state": dict(sorted(moments.items())),
-        "param_groups": [{**rest, "params": list(range(len(places)))}],
-    }
-
-
 def _from_one_group(optimizer: Optimizer, network: nn.Module, state: Mapping[str, Any]) -> None:
     """Put the moments back; rates and decay are those that are asked for now."""
     places = {weight: place for place, weight in enumerate(network.parameters())}
@@ -182,7 +168,3 @@ def _from_one_group(optimizer: Optimizer, network: nn.Module, state: Mapping[str
         if of_weight["exp_avg"].shape != order[index].shape:
             raise ValueError(f"its moments have the shape {tuple(of_weight['exp_avg'].shape)}")
     optimizer.load_state_dict({"state": moments, "param_groups": own["param_groups"]})
-
-
-def _copy(value: Any) -> Any:
-    return value.detach().cpu().clone() if isinstance(value, torch.Tensor) else value

@@ -2,8 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from delineate.engine.hardware import choose_device
 from delineate.engine.panels import Panels
 from delineate.errors import ConfigError
 from delineate.groundwork import NoBars
+from delineate.notes import showing_notes
 from delineate.plan import Plan, write_plan
 from delineate.run import train as walk
 from delineate.run_folder import RunFolder
@@ -53,7 +52,7 @@ class Outcome:
 def train(settings: Settings, journal: Journal | None = None) -> Outcome:
     """Train as the settings say; an unfinished training of the same settings goes on."""
     journal = journal or Unheard()
-    with _speaking():
+    with showing_notes(_say):
         dataset = read_data(settings)
         plan = make_plan(settings, dataset)
         mirrored = find_mirrored_axes(dataset)
@@ -154,23 +153,9 @@ class _Pictures:
             self.journal.add_artifact(str(path))
 
 
-class _Spoken(logging.Handler):
-    """The log on standard output, whoever listens there: Sacred puts it into cout.txt."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno < logging.ERROR:
-            print(record.getMessage(), file=sys.stdout, flush=True)
-
-
-@contextmanager
-def _speaking() -> Iterator[None]:
-    handler = _Spoken()
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
+def _say(line: str) -> None:
+    """On standard output, whoever listens there: Sacred puts it into cout.txt."""
+    print(line, file=sys.stdout, flush=True)
 
 
 def _choose_run(settings: Settings, mirrored: tuple[int, ...]) -> Config:

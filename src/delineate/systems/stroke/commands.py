@@ -1,13 +1,12 @@
 """The command lines of sota_training_pipeline.py and optimized_hybrid_training.py."""
 
-import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from delineate.notes import showing_notes
 from delineate.plain_errors import plain_errors
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def run_pipeline(arguments: Sequence[str] | None = None) -> None:
     what.add_argument("--stage", metavar="NAME", help="one stage alone, such as stage1_basic")
     what.add_argument("--evaluate", metavar="MODEL", help="score a model on its held-out cases")
     words = parser.parse_args(arguments)
-    with plain_errors(), _spoken():
+    with plain_errors(), showing_notes(_say):
         settings = _settings(words.config)
         if words.evaluate is not None:
             _evaluate(words.evaluate, settings)
@@ -48,7 +47,7 @@ def run_direct(arguments: Sequence[str] | None = None) -> None:
     ArgumentParser(
         description="Train the full network without stages.", allow_abbrev=False
     ).parse_args(arguments)
-    with plain_errors(), _spoken():
+    with plain_errors(), showing_notes(_say):
         from delineate.groundwork import NoBars
         from delineate.systems.stroke.direct import train_direct
 
@@ -74,17 +73,6 @@ def _evaluate(model: str, settings: "Settings") -> None:
     print(f"Results: {out}")
 
 
-@contextmanager
-def _spoken() -> Iterator[None]:
-    """The log on standard error, where a cluster's job keeps it."""
-    log, shown = logging.getLogger("delineate"), logging.StreamHandler(sys.stderr)
-    level = log.level
-    # What ends a run is for the log of the run: here plain_errors tells it.
-    shown.addFilter(lambda record: record.levelno < logging.ERROR)
-    log.addHandler(shown)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(shown)
-        log.setLevel(level)
+def _say(line: str) -> None:
+    """On standard error, where a cluster's job keeps it."""
+    print(line, file=sys.stderr, flush=True)
