@@ -7,7 +7,8 @@ from liver_toys import settings
 from delineate import models
 from delineate.errors import ConfigError, DataError
 from delineate.models import as_output
-from delineate.systems.liver.networks import AnySize, SegNetwork, make_network, network_of
+from delineate.models.whole_strides import AnySize
+from delineate.systems.liver.networks import SegNetwork, make_network, network_of
 
 SMALL = {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]}
 

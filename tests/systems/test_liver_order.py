@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from delineate.systems.liver import loading
+from delineate.data import epoch_order
 from delineate.systems.liver.loading import Order, get_dataloader
 from delineate.systems.liver.volumes import PreparedVolumes
 
@@ -48,7 +48,7 @@ def numbers(dataset: PreparedVolumes, monkeypatch: Any, world: int, **how: Any) 
     """What each process of a training draws in epoch 2, as long as it says."""
     dealt = []
     for rank in range(world):
-        monkeypatch.setattr(loading, "_process", lambda rank=rank: (rank, world))
+        monkeypatch.setattr(epoch_order, "_process", lambda rank=rank: (rank, world))
         order = Order(dataset, seed=5, **how)
         order.set_epoch(2)
         dealt.append(list(order))

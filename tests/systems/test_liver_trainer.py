@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.strategies import DDPStrategy
 from liver_toys import Cases, Tiny, loader, settings
 
+from delineate.engine import devices
 from delineate.errors import ConfigError
-from delineate.systems.liver import devices
 from delineate.systems.liver.devices import choose_devices
 from delineate.systems.liver.lightning_module import SegmentationLightningModule
 from delineate.systems.liver.settings import ModelTrainingConfig, read_settings

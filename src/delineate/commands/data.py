@@ -31,13 +31,18 @@ def demo(
 @app.command()
 def synth(
     kind: Annotated[
-        str, typer.Argument(help="organs, heart, lesions, nuclei, slices, structures or liver.")
+        str,
+        typer.Argument(
+            help="organs, heart, lesions, nuclei, brainstem, slices, structures or liver."
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     cases: Annotated[int, typer.Option(help="How many.")] = 20,
     shape: Annotated[str | None, typer.Option(help="Voxels, such as 64,64,64.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same scans.")] = 0,
-    layout: Annotated[str | None, typer.Option(help="nnunet, msd, bids, folders or hdf5.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="nnunet, msd, bids, folders, patients or hdf5.")
+    ] = None,
 ) -> None:
     """Make a seeded data set of synthetic scans with known truth."""
     from delineate.datasets import synthesise
@@ -59,7 +64,13 @@ def convert(
         str, typer.Option("--from", help="The layout of DATA, where it is not to be guessed.")
     ] = "auto",
 ) -> None:
-    """Write a data set as one HDF5 file a split: images, a mask for each structure, presence."""
+    """Write a data set as one HDF5 file a split: images, a mask for each structure, presence.
+
+    The YAML of an experiment of ml_framework becomes a recipe instead.
+    """
+    if data.suffix.lower() in (".yaml", ".yml"):
+        _convert_experiment(data, out)
+        return
     from delineate.console import showing_progress
     from delineate.data.convert import convert_to_hdf5
     from delineate.datasets import read_dataset
@@ -153,6 +164,15 @@ def prepare(
 def _paths(data: Path) -> list[str]:
     """The two keys that every recipe leaves open; a plan and a cache have no run."""
     return [f"data.root={data}", "run_dir=runs/none"]
+
+
+def _convert_experiment(experiment: Path, recipe: Path) -> None:
+    from delineate.systems.spine.recipe import convert_experiment
+
+    notes = convert_experiment(experiment, recipe)
+    typer.echo(f"{recipe}: a recipe, for delineate train {recipe} data.root=DIR")
+    for note in notes:
+        typer.echo(f"  not carried over: {note}")
 
 
 def _sizes(text: str) -> tuple[int, ...]:

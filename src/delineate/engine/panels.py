@@ -21,7 +21,7 @@ from delineate.report.figures import class_colours
 from delineate.report.view import PICTURE, PLANES, Plane, cut
 from delineate.tracking.tracker import Tracker
 
-__all__ = ["Panels"]
+__all__ = ["Panels", "outlined", "save_picture", "stacked", "to_grey"]
 
 HEIGHT = 256
 """Pixels of a row of the picture."""
@@ -90,7 +90,7 @@ class Panels:
         rows = [self._row(self._views[case], cuts[case]) for case in self.cases if case in cuts]
         step = self.clock.step
         path = self.folder / f"step_{step:08d}.png"
-        _save(_stacked(rows), path)
+        save_picture(stacked(rows), path)
         for tracker in self.trackers:
             tracker.log_picture("panels", path, step)
 
@@ -98,7 +98,7 @@ class Panels:
         size = _size(view, self.plan.spacing)
         colours = _colours(self.plan.labels)
         scan = _resized(view.grey, size)[..., None].repeat(3, axis=-1)
-        drawn = [_outlined(scan, masks, colours, size) for masks in (view.truth, prediction)]
+        drawn = [outlined(scan, masks, colours, size) for masks in (view.truth, prediction)]
         gap = np.zeros((size[0], GAP, 3), np.uint8)
         return np.concatenate([scan, gap, drawn[0], gap, drawn[1]], axis=1)
 
@@ -117,7 +117,7 @@ def _choose_view(cache: Cache, case: str, plan: Plan) -> View:
     return View(
         plane=plane,
         place=place,
-        grey=_to_grey(cut(image, plane, place)[0]),
+        grey=to_grey(cut(image, plane, place)[0]),
         truth=_layers(truth, plan.labels, plane, place),
     )
 
@@ -131,7 +131,8 @@ def _layers(mask: np.ndarray, labels: Labels, plane: Plane, place: int) -> np.nd
     return np.stack([codes == channel for channel in range(1, labels.channels)])
 
 
-def _to_grey(values: np.ndarray) -> np.ndarray:
+def to_grey(values: np.ndarray) -> np.ndarray:
+    """Its darkest and brightest percentiles as black and white, in 8 bits."""
     low, high = np.percentile(values, (DARKEST, BRIGHTEST))
     return np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
 
@@ -150,9 +151,10 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def _outlined(
+def outlined(
     scan: np.ndarray, masks: np.ndarray, colours: Int[np.ndarray, "k rgb"], size: tuple[int, int]
 ) -> np.ndarray:
+    """A picture of `size` with the outline of each mask in its colour."""
     drawn = scan.copy()
     for mask, colour in zip(masks, colours, strict=True):
         drawn[_outline(_enlarged(mask, size))] = colour
@@ -184,14 +186,15 @@ def _colours(labels: Labels) -> np.ndarray:
     return np.array(shown, np.uint8).reshape(-1, 3)
 
 
-def _stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
+def stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
     """One picture, narrower rows filled up with black."""
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0))) for row in rows]
     return np.concatenate(padded)[:-GAP]
 
 
-def _save(picture: np.ndarray, path: Path) -> None:
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """As a PNG that is there in whole, or not at all."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

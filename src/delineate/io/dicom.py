@@ -18,7 +18,7 @@ from delineate.errors import DataError, require
 from delineate.io.paths import has_dicom_mark, missing, split_reference
 from delineate.io.volume import Grid, Stored
 
-__all__ = ["Frame", "read", "read_frames", "read_header"]
+__all__ = ["Frame", "list_series", "read", "read_frames", "read_header"]
 
 _TOLERANCE_MM = 0.02
 _TOLERANCE_SHARE = 0.02
@@ -125,14 +125,29 @@ def read_frames(reference: str) -> list[Frame]:
     return ordered
 
 
-def _series(folder: Path, uid: str | None) -> list[tuple[Path, Any]]:
-    """The headers of one series; files that are no images, such as a licence, are passed over."""
-    files = [file for file in sorted(folder.iterdir()) if has_dicom_mark(file)]
+def list_series(folder: Path) -> tuple[str, ...]:
+    """The UIDs of the series of images that lie directly in a folder, in the order of its files.
+
+    Segmentations drawn on them are images in form only, and left out.
+    """
+    return tuple(
+        uid for uid, found in _by_uid(folder).items() if found[0][1].get("Modality") != "SEG"
+    )
+
+
+def _by_uid(folder: Path) -> dict[str, list[tuple[Path, Any]]]:
+    """Headers by series; files that are no images, such as a licence, are passed over."""
     by_uid: dict[str, list[tuple[Path, Any]]] = {}
-    for file in files:
+    for file in (file for file in sorted(folder.iterdir()) if has_dicom_mark(file)):
         header = _header(file)
         if "Rows" in header:
             by_uid.setdefault(str(header.get("SeriesInstanceUID", "")), []).append((file, header))
+    return by_uid
+
+
+def _series(folder: Path, uid: str | None) -> list[tuple[Path, Any]]:
+    """The headers of one series."""
+    by_uid = _by_uid(folder)
     listing = "".join(
         f"\n  {key} ({len(found)} files, {_description(found[0][1])})"
         for key, found in by_uid.items()

@@ -4,18 +4,17 @@
 of the same size; Lightning tells the epoch, other loops need not.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed
-from torch.utils.data import DataLoader, DistributedSampler
+from torch import Tensor
 
 from delineate.augment import Sequence as Changes
+from delineate.data.epoch_order import Loader, Order
 from delineate.errors import ConfigError, DataError
 from delineate.systems.liver.augmentation import augmentation
 from delineate.systems.liver.settings import PreprocessingConfig, read_settings
@@ -38,7 +37,7 @@ def get_dataloader(
     patch_size: Sequence[int] | None = None,
     seed: int = 42,
     augment: bool | None = None,
-) -> "Loader":
+) -> Loader:
     """Batches of one split.
 
     A batch is `{"image": {"data": (b, 1, *s), "affine": (b, 4, 4)}, "label": {"data": (b, 1, *s)
@@ -86,62 +85,6 @@ def get_dataloader(
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
     )
-
-
-class Loader(DataLoader[Item]):
-    """Begins to read when the first batch is asked for: Lightning tells the epoch just before."""
-
-    # The base class promises an iterator of its own; whoever loops asks for batches only.
-    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The batches of a pass."""
-        yield from super().__iter__()
-
-
-class Order(DistributedSampler[int]):
-    """The numbers of an epoch's samples, dealt to the processes of a training in turns.
-
-    Process r of w has every w-th of the order, from the r-th on: together, w batches are the batch
-    of one process. Without `set_epoch` every pass is the next epoch. Lightning leaves alone what is
-    a DistributedSampler; how many processes there are is found out when a pass begins.
-
-    Args:
-        dataset: What is numbered.
-        shuffle: Whether the order is drawn.
-        seed: Of the order.
-        even: Whether all processes have as many samples, the first ones of the order coming again;
-            otherwise each sample comes once, and again only for a process that has none.
-    """
-
-    def __init__(self, dataset: PreparedVolumes, *, shuffle: bool, seed: int, even: bool) -> None:
-        super().__init__(dataset, num_replicas=1, rank=0, shuffle=shuffle, seed=seed)
-        self._count = len(dataset)
-        self._even = even
-
-    def __iter__(self) -> Iterator[int]:
-        """The numbers of this process."""
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        order = np.arange(self._count)
-        if self.shuffle:
-            bits = np.random.Philox(key=(self.seed, 0), counter=(0, 0, 2, epoch))
-            order = np.random.Generator(bits).permutation(self._count)
-        rank, world = _process()
-        own = np.resize(order, self._dealt(world))[rank::world]
-        return iter((epoch * self._count + own).tolist())
-
-    def __len__(self) -> int:
-        rank, world = _process()
-        return len(range(rank, self._dealt(world), world))
-
-    def _dealt(self, world: int) -> int:
-        """How many numbers all processes have together."""
-        return -(-self._count // world) * world if self._even else max(self._count, world)
-
-
-def _process() -> tuple[int, int]:
-    """The number of this process in a training, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 def _changes(

@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from delineate import models
 from delineate.config import Part, build
 from delineate.config.words import did_you_mean
-from delineate.contracts import Output
 from delineate.engine.adaptation import Ends
 from delineate.engine.foreign_weights import read_source
 from delineate.engine.transfer import transfer
 from delineate.errors import ConfigError, DataError
+from delineate.models.whole_strides import AnySize
 from delineate.systems.liver.settings import ModelTrainingConfig
 
-__all__ = ["AnySize", "SegNetwork", "make_network", "network_of"]
+__all__ = ["SegNetwork", "make_network", "network_of"]
 
 log = logging.getLogger("delineate")
 
@@ -80,32 +79,6 @@ class SegNetwork(models.DFormer):
         )
         if pretrain is not None:
             _begin_with(self, Path(pretrain))
-
-
-class AnySize(nn.Module):
-    """A network that takes multiples of its stride only, for images of any size.
-
-    The outermost voxels are repeated at the far ends, and what they become is cut off.
-    """
-
-    def __init__(self, network: nn.Module, divisor: Sequence[int]) -> None:
-        super().__init__()
-        self.network = network
-        self.divisor = tuple(divisor)
-
-    def forward(self, image: Tensor) -> Output:
-        """Logits of the image's size; coarser ones have their share of it, rounded up."""
-        size = image.shape[2:]
-        lacking = [-n % d for n, d in zip(size, self.divisor, strict=True)]
-        if not any(lacking):
-            return models.as_output(self.network(image))
-        ends = [edge for n in reversed(lacking) for edge in (0, n)]
-        padded = F.pad(image, ends, mode="replicate")
-        output = models.as_output(self.network(padded), padded)
-        if output.logits is None:
-            return output
-        deep = tuple(_cut(logits, size, padded.shape[2:]) for logits in output.deep)
-        return replace(output, logits=_cut(output.logits, size, padded.shape[2:]), deep=deep)
 
 
 def make_network(
@@ -185,9 +158,3 @@ def _begin_with(network: nn.Module, path: Path) -> None:
         raise DataError(f"pretrain: {path}: {error}") from None
     network.load_state_dict(filled)
     log.info("pretrain: %s", report.summary)
-
-
-def _cut(logits: Tensor, size: Sequence[int], padded: Sequence[int]) -> Tensor:
-    """The part of logits that belongs to an image of `size` that was padded."""
-    kept = [-(-s * n // p) for s, n, p in zip(logits.shape[2:], size, padded, strict=True)]
-    return logits[(..., *(slice(n) for n in kept))]

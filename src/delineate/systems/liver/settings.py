@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from delineate.config.kinds import Count, Name, Number, Patch, Positive, Share, Switch, Whole
 from delineate.config.words import Words
-from delineate.systems.liver.checked import Checked, PathText, plain
+from delineate.systems.checked import Checked, PathText, plain
 from delineate.systems.liver.settings_files import read_settings
 
 __all__ = [

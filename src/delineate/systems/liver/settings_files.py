@@ -9,7 +9,7 @@ from delineate.config.places import Mistake, Place, Places, refuse
 from delineate.config.words import spell
 from delineate.config.yaml_text import read_yaml
 from delineate.errors import ConfigError
-from delineate.systems.liver.checked import Checked, mistakes
+from delineate.systems.checked import Checked, mistakes
 
 __all__ = ["read_settings"]
 

@@ -18,8 +18,8 @@ from delineate.engine.weights import misfit
 from delineate.errors import ConfigError, DataError
 from delineate.inference import Windows
 from delineate.io.paths import missing
+from delineate.systems.checked import Checked
 from delineate.systems.liver.answer import answer, finest, slice_axis
-from delineate.systems.liver.checked import Checked
 from delineate.systems.liver.networks import network_of
 from delineate.systems.liver.settings import (
     ModelPredictionConfig,

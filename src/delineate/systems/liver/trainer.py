@@ -1,15 +1,13 @@
 """The documented trainer: devices, logs, checkpoints and early stopping as the settings say."""
 
 import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 
+from delineate.engine.manners import plain_mistakes, quiet
 from delineate.errors import ConfigError
 from delineate.inference.allocator import freed_memory_kept
 from delineate.systems.liver.callbacks import LAST, BestAndLast, get_callbacks
@@ -21,15 +19,6 @@ from delineate.systems.liver.settings import ModelTrainingConfig
 __all__ = ["SegmentationTrainer"]
 
 log = logging.getLogger("delineate")
-
-_USUAL = (
-    "does not have many workers",  # what the loader has is the user's choice
-    "LeafSpec",
-    "have no `val_dataloader`",
-    "The `srun` command is available",
-    "Checkpoint directory .* exists and is not empty",  # is said with what becomes of it
-)
-"""Warnings of Lightning's that are no news."""
 
 
 class SegmentationTrainer:
@@ -57,7 +46,7 @@ class SegmentationTrainer:
         self.config = config
         self.model = model
         self.loaders = {"train": train_loader, "val": val_loader, "test": test_loader}
-        with _quiet():
+        with quiet():
             self.trainer = Trainer(
                 **choose_devices(config),
                 max_epochs=config.max_epochs,
@@ -89,7 +78,7 @@ class SegmentationTrainer:
         self._say_what_is_replaced(resume)
         seed_everything(self.config.seed, workers=True, verbose=False)
         begin_table(self.trainer.loggers)
-        with _quiet(), _plain(), freed_memory_kept():
+        with quiet(), plain_mistakes(), freed_memory_kept():
             try:
                 self.trainer.fit(self.model, train, val, ckpt_path=resume, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
@@ -102,7 +91,7 @@ class SegmentationTrainer:
             log.warning("test: no best checkpoint of this training, the weights are as they are.")
         else:
             log.info("test: %s", best)
-        with _quiet(), _plain():
+        with quiet(), plain_mistakes():
             found = self.trainer.test(
                 self.model,
                 dataloaders=loader,
@@ -138,20 +127,3 @@ def _often(config: ModelTrainingConfig, loader: Iterable[Any] | None) -> int:
     """No epoch is without a batch whose figures are logged."""
     length = len(loader) if isinstance(loader, Sized) else config.log_every_n_steps
     return max(1, min(config.log_every_n_steps, length))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        for message in _USUAL:
-            warnings.filterwarnings("ignore", message=f".*{message}")
-        yield
-
-
-@contextmanager
-def _plain() -> Iterator[None]:
-    """What Lightning finds wrong with what it was given is the user's to mend."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise ConfigError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Classes to subclass, under the names of ml_framework."""
