@@ -25,7 +25,7 @@ from machine import cores, describe_machine, describe_versions, load
 HERE = Path(__file__).parent
 SCRIPTS = (
     *("train_step", "augment", "metrics", "sliding", "data_path"),
-    *("sadaan_step", "dformer_step", "vit_gnn_step"),
+    *("sadaan_step", "dformer_step", "vit_gnn_step", "spine_data"),
 )
 LONGEST = 900.0
 """Seconds that one benchmark may take."""

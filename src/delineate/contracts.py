@@ -44,11 +44,14 @@ class Batch:
     cases: tuple[str, ...]
     step: int
     """The optimiser step that this batch belongs to; with the seed it fixes every random draw."""
+    place: Float[Tensor, "b d 2"] | None = None
+    """Where each image begins and ends along each axis, as a share of its case; None if unknown."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
         image = self.image.to(device, non_blocking=True)
-        return replace(self, image=image, target=self.target.to(device))
+        place = _move(self.place, device)
+        return replace(self, image=image, target=self.target.to(device), place=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,23 @@ class Labels:
         )
 
     @cached_property
+    def levels(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The channels of each class, level by level, coarsest first; no level comes twice.
+
+        The background, if there is one, is the first class of every level. The coarsest knows roots
+        only; each next one opens what has children into itself (if it has an id) and them.
+        """
+        start = 0 if self.overlapping else 1
+        lines = [self._lineage(leaf.name)[::-1] for leaf in self.leaves]
+        found = []
+        for depth in range(max(map(len, lines), default=0)):
+            groups: dict[str, list[int]] = {}
+            for channel, line in enumerate(lines, start):
+                groups.setdefault(line[min(depth, len(line) - 1)], []).append(channel)
+            found.append((*((0,),) * start, *map(tuple, groups.values())))
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
     def mirror(self) -> tuple[int, ...]:
         """Where each channel comes from after a left-right mirror; the identity without pairs."""
         start = 0 if self.overlapping else 1

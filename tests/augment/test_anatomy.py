@@ -1,5 +1,7 @@
 """Bending by structure: weaker where it should be, smooth, and never folding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -154,4 +156,71 @@ def test_without_masks_there_is_no_anatomy():
     assert str(error.value) == (
         "AnatomicElastic: the batch has no masks, which tell where structures are. "
         "Fix: use Elastic."
+    )
+
+
+CALM = [[0.0, 0.4, 0.0], [0.3, 0.1], [0.2, 0.0]]
+
+
+def calm_by_loops(size, place):
+    """What the lists take at each voxel, by numpy."""
+    total = np.zeros(size)
+    for axis, (line, (begin, end), n) in enumerate(zip(CALM, place, size, strict=True)):
+        share = begin + (np.arange(n) + 0.5) / n * (end - begin)
+        values = np.interp(share, np.linspace(0, 1, len(line)), line)
+        total += values.reshape([-1 if a == axis else 1 for a in range(3)])
+    return total
+
+
+@pytest.mark.parametrize("place", [[(0, 1)] * 3, [(0.2, 0.7), (-0.3, 0.4), (0.5, 1.2)]])
+def test_tissue_is_calm_by_where_the_patch_lies_in_its_case(place):
+    whole = frame(half())
+    where = replace(whole, place=torch.tensor(place, dtype=torch.float32), read=SIZE)
+    transform = AnatomicElastic(shares={}, calm=CALM)
+    found = transform._calm(centred_grid(SIZE, torch.device("cpu")), where)
+    np.testing.assert_allclose(found.expand(SIZE), calm_by_loops(SIZE, place), atol=1e-5)
+
+
+def test_calm_tissue_moves_less():
+    place = torch.tensor([[0.0, 1.0]] * 3)
+    grid = centred_grid(SIZE, torch.device("cpu"))
+    where = replace(frame(half()), place=place, read=SIZE)
+    free = displacement(AnatomicElastic(shares={}), half())
+    moved = AnatomicElastic(shares={}, calm=[[0.9, 0.9], [0, 0], [0, 0]]).pull(
+        grid, STRONGEST, where
+    )
+    calm = np.stack([(m - g).expand(SIZE).numpy() for m, g in zip(moved, grid, strict=True)])
+    np.testing.assert_allclose(calm, 0.1 * free, atol=1e-4)
+
+
+def test_batches_tell_the_place_of_what_was_read_and_lose_it_when_it_is_cut():
+    batch = Batch(
+        image=torch.rand(1, 1, *SIZE),
+        target=Target(mask=half()[None]),
+        spacing=(1.0, 0.8, 1.2),
+        cases=("a",),
+        step=0,
+        place=torch.tensor([[[0.0, 0.5]] * 3]),
+    )
+    transform = AnatomicElastic(shares={}, calm=[[1.0, 1.0], [0, 0], [0, 0]], probability=1)
+    after = Sequence([transform], patch=SIZE)(batch, seed=0)
+    torch.testing.assert_close(after.image, batch.image, atol=1e-3, rtol=0)
+    assert after.place is None
+
+
+def test_calm_without_places_or_with_wrong_lists_is_refused():
+    grid = centred_grid(SIZE, torch.device("cpu"))
+    with pytest.raises(ValueError) as error:
+        AnatomicElastic(shares={}, calm=CALM).pull(grid, STRONGEST, frame(half()))
+    assert str(error.value) == (
+        "AnatomicElastic: calm has 3 lists for 3 axes of patches whose place is unknown. "
+        "Fix: one list an axis, and batches with their place; or leave calm out."
+    )
+    with pytest.raises(ValueError) as error:
+        AnatomicElastic(shares={}, calm=[[0.75, 0.2], [0.1, 0.5]])
+    assert str(error.value) == "AnatomicElastic: the sum of calm 1.25 must lie within 0 and 1."
+    with pytest.raises(ValueError) as error:
+        AnatomicElastic(shares={}, calm=[[0.6]])
+    assert str(error.value) == (
+        "AnatomicElastic: calm has the list [0.6]. Fix: two or more shares."
     )

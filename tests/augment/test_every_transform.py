@@ -29,10 +29,12 @@ CERTAIN = {
     "IntensityShift": {},
     "LowResolution": {"channel_probability": 0.7},
     "Motion": {},
+    "OneOf": {"parts": [{"name": "GaussianNoise"}, {"name": "BiasField", "strength": [0.1, 0.2]}]},
     "PartialVolume": {},
     "RicianNoise": {},
+    "StructureMix": {"chance": 1.0},
 }
-PASTING = ("CopyPaste", "CutMix")
+PASTING = ("CopyPaste", "CutMix", "StructureMix")
 SPACES = {2: ((12, 10), (1.0, 1.5)), 3: ((12, 8, 10), (1.0, 2.0, 1.5))}
 B, C = 4, 2
 
@@ -216,6 +218,8 @@ WRONG = [
     ("Motion", {"moves": (0, 3)}, "moves (0, 3) must be (lowest, highest) at or above 1"),
     ("Motion", {"translation": -0.1}, "translation -0.1 must lie within 0 and 1"),
     ("PartialVolume", {"thickness": (0.5, 2.0)}, "thickness (0.5, 2.0) must be (lowest, highest)"),
+    ("StructureMix", {"chance": 1.5}, "chance 1.5 must lie within 0 and 1"),
+    ("StructureMix", {"priorities": {1: 2.0}}, "the priority of 1 2.0 must lie within 0 and 1"),
     ("RicianNoise", {"deviation": (-0.1, 0.1)}, "deviation (-0.1, 0.1) must be (lowest, highest)"),
 ]
 

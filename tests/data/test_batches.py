@@ -80,6 +80,25 @@ def test_image_and_mask_are_cut_from_the_same_place(cache, plan, batches_of):
             assert (mask > 0).any()
 
 
+def test_each_sample_tells_where_in_its_case_it_begins_and_ends(cache, plan, batches_of):
+    for batch in batches_of(cache, plan, foreground=1.0, read_patch=plan.patch):
+        for case, image, place in zip(batch.cases, batch.image, batch.place.numpy(), strict=True):
+            whole = cache.read_image(case)[0]
+            windows = np.lib.stride_tricks.sliding_window_view(whole, plan.patch)
+            (start,) = np.argwhere((windows == image[0].numpy()).all(axis=(3, 4, 5)))
+            np.testing.assert_allclose(place[:, 0], start / whole.shape, rtol=1e-6)
+            np.testing.assert_allclose(place[:, 1], (start + plan.patch) / whole.shape, rtol=1e-6)
+
+
+def test_the_place_of_what_is_read_in_excess_is_that_of_all_of_it(cache, plan, batches_of):
+    wide = tuple(n + 4 for n in plan.patch)
+    pairs = zip(batches_of(cache, plan), batches_of(cache, plan, read_patch=wide), strict=True)
+    for own, more in pairs:
+        shapes = torch.tensor([cache.shape(case) for case in own.cases])
+        torch.testing.assert_close(more.place[..., 0], own.place[..., 0] - 2 / shapes)
+        torch.testing.assert_close(more.place[..., 1], own.place[..., 1] + 2 / shapes)
+
+
 def test_a_wider_reading_has_the_same_patch_in_its_middle(cache, plan, batches_of):
     wide = list(batches_of(cache, plan, read_patch=(12, 11, 8)))
     for a, b in zip(wide, batches_of(cache, plan), strict=True):

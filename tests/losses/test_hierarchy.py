@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from delineate.contracts import Output, Target
 from delineate.labels import Class, Labels
-from delineate.losses import CrossEntropy, Dice, Hierarchical
-from delineate.losses.hierarchy import levels
+from delineate.losses import CrossEntropy, Dice, Hierarchical, HierarchicalFocal
 
 
 def brain(*, overlapping=False):
@@ -27,7 +26,7 @@ def brain(*, overlapping=False):
 
 
 def test_levels_open_unions_step_by_step():
-    assert levels(brain()) == (
+    assert brain().levels == (
         ((0,), (1, 3), (2,), (4, 5, 6)),
         ((0,), (1,), (2,), (3,), (4,), (5, 6)),
         ((0,), (1,), (2,), (3,), (4,), (5,), (6,)),
@@ -35,12 +34,12 @@ def test_levels_open_unions_step_by_step():
 
 
 def test_levels_of_overlapping_masks_have_no_background():
-    assert levels(brain(overlapping=True))[0] == ((0, 2), (1,), (3, 4, 5))
+    assert brain(overlapping=True).levels[0] == ((0, 2), (1,), (3, 4, 5))
 
 
 def test_the_groups_of_a_level_are_the_members_that_the_labels_name():
     labels = brain()
-    coarsest = levels(labels)[0]
+    coarsest = labels.levels[0]
     for name in ("stem", "thalamus", "lesion"):
         assert labels.members(name) in coarsest
 
@@ -49,7 +48,7 @@ def test_a_union_of_one_makes_no_level():
     labels = Labels(
         classes=(Class(name="a"), Class(name="b", id=1, parent="a"), Class(name="c", id=2))
     )
-    assert levels(labels) == (((0,), (1,), (2,)),)
+    assert labels.levels == (((0,), (1,), (2,)),)
 
 
 def test_each_level_is_cross_entropy_and_dice_of_summed_probabilities():
@@ -57,7 +56,7 @@ def test_each_level_is_cross_entropy_and_dice_of_summed_probabilities():
     mask = torch.randint(-1, 7, (2, 5, 4))
     probs = logits.softmax(1)
     expected = 0.0
-    for weight, groups in zip((3.0, 2.0, 1.0), levels(brain()), strict=True):
+    for weight, groups in zip((3.0, 2.0, 1.0), brain().levels, strict=True):
         summed = torch.stack([probs[:, list(g)].sum(1) for g in groups], 1)
         place = {c: i for i, g in enumerate(groups) for c in g} | {-1: -1}
         ids = mask.clone().apply_(place.__getitem__)
@@ -121,4 +120,48 @@ def test_logits_must_fit_the_labels():
     assert str(error.value) == (
         "Hierarchical: the labels have 7 channels but the logits 4. "
         "Fix: one output channel per leaf of the labels."
+    )
+
+
+def test_the_focal_loss_of_unions_is_that_of_summed_probabilities_above_the_leaves():
+    logits = torch.randn(2, 7, 5, 4, dtype=torch.double)
+    mask = torch.randint(-1, 7, (2, 5, 4))
+    probs = logits.softmax(1)
+    expected = 0.0
+    for groups in brain().levels[:-1]:
+        summed = torch.stack([probs[:, list(g)].sum(1) for g in groups], 1)
+        place = {c: i for i, g in enumerate(groups) for c in g} | {-1: 0}
+        right = summed.gather(1, mask.clone().apply_(place.__getitem__)[:, None])[:, 0]
+        expected += (-((1 - right) ** 3) * right.log())[mask >= 0].mean() / 2
+    term = HierarchicalFocal(labels=brain(), gamma=3.0)
+    torch.testing.assert_close(term(Output(logits=logits), Target(mask=mask)), expected)
+
+
+def test_the_focal_loss_of_unions_leaves_siblings_to_others():
+    mask = torch.full((1, 4, 4), 4)
+    said = {
+        channel: Output(logits=F.one_hot(torch.full((1, 4, 4), channel), 7).movedim(-1, 1) * 90.0)
+        for channel in (1, 4, 5)
+    }
+    labels = Labels(
+        classes=(
+            Class(name="stem"),
+            *(Class(name=f"left {i}", id=i, parent="stem") for i in (1, 2, 3)),
+            Class(name="brain"),
+            *(Class(name=f"right {i}", id=i, parent="brain") for i in (4, 5, 6)),
+        )
+    )
+    stranger, truth, sibling = (
+        HierarchicalFocal(labels=labels)(said[c], Target(mask=mask)) for c in (1, 4, 5)
+    )
+    assert truth == sibling == 0
+    assert stranger > 10
+
+
+def test_the_focal_loss_of_unions_wants_unions():
+    with pytest.raises(ValueError) as error:
+        HierarchicalFocal(labels=Labels.from_names({"liver": 1, "spleen": 2}))
+    assert str(error.value) == (
+        "HierarchicalFocal: no class of the labels unites others. Fix: give classes a 'parent' in "
+        "the labels, or take Focal."
     )

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from delineate.engine.optim import parameter_groups
+from delineate.engine.plain_optimizer import as_one_group
 from delineate.errors import DataError
-from delineate.systems.sadaan.checkpoints import _as_one_group, _from_one_group, read_checkpoint
+from delineate.systems.sadaan.checkpoints import _from_one_group, read_checkpoint
 from delineate.systems.sadaan.diary import Epochs
 
 
@@ -34,7 +35,7 @@ def test_a_plain_optimiser_of_all_weights_loads_the_state():
     assert len(ours.param_groups) == 2
     step(net, ours, 3)
     plain = torch.optim.AdamW(net.parameters())
-    plain.load_state_dict(_as_one_group(ours, net))
+    plain.load_state_dict(as_one_group(ours, net))
     for weight in net.parameters():
         assert torch.equal(plain.state[weight]["exp_avg"], ours.state[weight]["exp_avg"])
     assert plain.param_groups[0]["weight_decay"] == 0.01
@@ -44,7 +45,7 @@ def test_the_state_of_one_group_goes_on_as_if_nothing_had_been():
     net = network()
     ours = optimizer(net)
     step(net, ours, 3)
-    weights, state = {k: v.clone() for k, v in net.state_dict().items()}, _as_one_group(ours, net)
+    weights, state = {k: v.clone() for k, v in net.state_dict().items()}, as_one_group(ours, net)
     step(net, ours)
     other = network(1)
     other.load_state_dict(weights)
@@ -60,7 +61,7 @@ def test_moments_of_other_shapes_are_refused():
     ours = optimizer(net)
     step(net, ours)
     with pytest.raises(ValueError, match=r"its moments have the shape \(3, 1, 3\)"):
-        _from_one_group(optimizer(other), other, _as_one_group(ours, net))
+        _from_one_group(optimizer(other), other, as_one_group(ours, net))
 
 
 def test_a_file_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path):

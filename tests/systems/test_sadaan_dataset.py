@@ -90,7 +90,7 @@ def test_a_process_opens_the_file_for_itself(
     worker.start()
     assert mine.poll(300)
     assert mine.recv() == expected
-    worker.join(20)
+    worker.join(300)
     assert worker.exitcode == 0
     assert _means(samples) == expected
 

@@ -15,7 +15,9 @@ from delineate.augment.intensity import (
     RicianNoise,
 )
 from delineate.augment.kspace import Ghosting, Motion
+from delineate.augment.one_of import OneOf
 from delineate.augment.sequence import Sequence
+from delineate.augment.structure_mix import StructureMix
 from delineate.augment.transform import Draw, Frame, Geometric, Intensity, Transform
 
 __all__ = [
@@ -39,8 +41,10 @@ __all__ = [
     "IntensityShift",
     "LowResolution",
     "Motion",
+    "OneOf",
     "PartialVolume",
     "RicianNoise",
     "Sequence",
+    "StructureMix",
     "Transform",
 ]

@@ -1,6 +1,6 @@
-"""Bending that anatomy constrains: each structure moves by its own share."""
+"""Bending that anatomy constrains: each structure moves by its own share, each place by its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ class AnatomicElastic(Geometric):
         shares: 0 (stays as it is) to 1 (bends freely) by class name or channel; "background" is
             one, a union stands for its members unless they are named too, and the rest is 1.
             Where masks overlap the smallest counts.
+        calm: how much less tissue moves by where it lies in its case: a list of shares for each
+            axis, evenly spaced from its beginning to its end and linear in between. They add up,
+            and what is left of 1 is a further factor. An axis may have the list [0, 0].
         intervals: between control points along the patch's longest side.
         strength: largest displacement of a control point over the distance between two.
         labels: what gives channels their names; None if `shares` names channels.
@@ -39,6 +42,7 @@ class AnatomicElastic(Geometric):
         self,
         *,
         shares: Mapping[str | int, float],
+        calm: Sequence[Sequence[float]] = (),
         intervals: int = 8,
         strength: Range = (0.05, 0.35),
         probability: float = 0.2,
@@ -46,10 +50,12 @@ class AnatomicElastic(Geometric):
     ) -> None:
         for name, share in shares.items():
             check_number(self, f"the share of {name}", share, low=0, high=1)
+        _check_calm(self, calm)
         check_number(self, "intervals", intervals, low=1)
         check_range(self, "strength", strength, low=0, high=0.4)
         check_probability(self, probability)
         self.elastic = Elastic(intervals=intervals, strength=strength, probability=probability)
+        self.calm = tuple(tuple(map(float, line)) for line in calm)
         channels = {name: channels_of(self, [name], labels) for name in shares}
         # The narrowest name comes last and wins.
         order = sorted(shares, key=lambda name: -len(channels[name]))
@@ -68,7 +74,10 @@ class AnatomicElastic(Geometric):
             )
         intervals = self.elastic.intervals
         control = bending_control(draw, frame, intervals=intervals)
-        freedom = self._freedom(frame.mask, frame.before(points))
+        points_before = frame.before(points)
+        freedom = self._freedom(frame.mask, points_before)
+        if self.calm:
+            freedom = freedom * (1 - self._calm(points_before, frame))
         around = self._around(freedom, frame).to(control)
         return bend(points, control * around, frame, intervals=intervals)
 
@@ -97,8 +106,43 @@ class AnatomicElastic(Geometric):
             named = torch.where(mask[channel] > 0, named.clamp(max=share), named)
         return named[index]
 
+    def _calm(self, points: list[Tensor], frame: Frame) -> Float[Tensor, "*s"]:
+        """What the place of each point in its case takes."""
+        if frame.place is None or len(self.calm) != len(points):
+            raise ValueError(
+                f"AnatomicElastic: calm has {len(self.calm)} lists for {len(points)} axes of "
+                f"patches whose place is {'unknown' if frame.place is None else 'known'}. "
+                "Fix: one list an axis, and batches with their place; or leave calm out."
+            )
+        total = points[0].new_zeros(())
+        axes = zip(self.calm, points, frame.place, frame.read, strict=True)
+        for line, point, (begin, end), voxels in axes:
+            share = (begin + end) / 2 + point * ((end - begin) / voxels)
+            total = total + _between(share, line)
+        return total
+
     def _around(self, freedom: Float[Tensor, "*s"], frame: Frame) -> Float[Tensor, "1 *k"]:
         """The mean about each control point, by the weights that it has on voxels."""
         bases = bending_bases(frame, intervals=self.elastic.intervals)
         means = [b.T / b.sum(0)[:, None].clamp(min=1e-6) for b in bases]
         return along_axes(freedom.expand(frame.patch)[None], [m.to(freedom) for m in means])
+
+
+def _between(share: Float[Tensor, "*s"], line: tuple[float, ...]) -> Float[Tensor, "*s"]:
+    """The values of an evenly spaced list at shares of its length; at its ends beyond them."""
+    values = share.new_tensor(line)
+    place = share.clamp(0, 1) * (len(line) - 1)
+    before = place.floor().clamp(max=len(line) - 2)
+    index = before.long()
+    return torch.lerp(values[index], values[index + 1], place - before)
+
+
+def _check_calm(part: object, calm: Sequence[Sequence[float]]) -> None:
+    for line in calm:
+        if len(line) < 2:
+            raise ValueError(
+                f"AnatomicElastic: calm has the list {list(line)}. Fix: two or more shares."
+            )
+        for share in line:
+            check_number(part, "a share of calm", share, low=0, high=1)
+    check_number(part, "the sum of calm", sum(map(max, calm)) if calm else 0.0, low=0, high=1)

@@ -70,7 +70,7 @@ class Spatial:
             ),
         )
         image = change(batch.image, lambda x, p, _: sample_linear(x, p, zero_outside=True))
-        return replace(batch, image=image, target=target)
+        return replace(batch, image=image, target=target, place=None)
 
     def _check_size(self, read: tuple[int, ...]) -> None:
         fits = len(read) == len(self.patch)
@@ -89,6 +89,8 @@ class Spatial:
             patch=self.patch,
             spacing=batch.spacing,
             mask=None if batch.target.mask is None else batch.target.mask[slot],
+            place=None if batch.place is None else batch.place[slot],
+            read=tuple(batch.image.shape[2:]),
         )
         points = self._pull(centred_grid(self.patch, batch.image.device), draws, frame)
         read = batch.image.shape[2:]

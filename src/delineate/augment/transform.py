@@ -56,6 +56,10 @@ class Frame:
     mask: Tensor | None = None
     """The sample's own mask as it was read, around the patch's centre: ids (*r) or (k, *r) 0/1.
     It is there when points are pulled, not when draws are made."""
+    place: Tensor | None = None
+    """(d, 2): where what was read begins and ends in its case, as shares of it; see `Batch`."""
+    read: tuple[int, ...] = ()
+    """Voxels that were read. It is there with the mask."""
     before: Callable[[list[Tensor]], list[Tensor]] = _stay
     """Back through the transforms that come earlier: where the mask shows what is at a point."""
 

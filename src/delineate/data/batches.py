@@ -134,6 +134,7 @@ class Batches:
             spacing=tuple(self.plan.spacing[axis] for axis in self.plan.seen_axes),
             cases=done.cases,
             step=done.step,
+            place=tensors["place"],
         )
 
 

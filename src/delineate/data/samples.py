@@ -18,7 +18,7 @@ Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
 class Samples:
-    """Fills a step's `image` (b, c, *s), `mask` and `distance`, as many of them as `shapes` names.
+    """Fills a step's `image` (b, c, *s), `place` (b, d, 2), and whatever else `shapes` names.
 
     Args:
         cache: The prepared cases.
@@ -46,6 +46,7 @@ class Samples:
         self._patch = plan.patch
         self._read = read_patch
         self._axis = plan.slice_axis
+        self._seen = plan.seen_axes
         self.batch_size = batch_size
         self.shapes = _shapes(plan, read_patch, batch_size, masks=masks, distance=distance)
 
@@ -68,6 +69,9 @@ class Samples:
             a - (r - p) // 2 for a, r, p in zip(start, self._read, self._patch, strict=True)
         )
         end = tuple(a + r for a, r in zip(begin, self._read, strict=True))
+        whole = self._cache.shape(case)
+        arrays["place"][:] = [(begin[a] / whole[a], end[a] / whole[a]) for a in self._seen]
+        arrays = {name: a for name, a in arrays.items() if name != "place"}
         if self._axis is not None:
             # A slice has no such axis in the batch, but one voxel along it in the case.
             axis = self._axis - len(self._read)
@@ -84,7 +88,10 @@ def _shapes(
 ) -> Shapes:
     space = tuple(read[axis] for axis in plan.seen_axes)
     layers = (batch_size, plan.labels.channels, *space)
-    shapes: Shapes = {"image": ((batch_size, len(plan.channels), *space), "float32")}
+    shapes: Shapes = {
+        "image": ((batch_size, len(plan.channels), *space), "float32"),
+        "place": ((batch_size, len(space), 2), "float32"),
+    }
     if masks and plan.labels.overlapping:
         shapes["mask"] = layers, "float32"
     elif masks:

@@ -7,6 +7,7 @@ voxel by voxel.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ _ALIKE = 0.9995
 """Correlation of thumbnails from which two images are looked at more closely."""
 _STEP = 1 / 255
 """The coarsest rounding that a copy may have gone through, as part of the image's range."""
+_PRIORS = "priors"
+"""Channels from a folder of this name tell of places, not of patients: they may well be alike."""
 _FEW_VOXELS = 8
 """Masks smaller than this may coincide."""
 
@@ -117,7 +120,8 @@ def _same_images(cases: Sequence[Checked]) -> list[list[_Entry]]:
     by_shape: dict[tuple[int, ...], list[_Entry]] = defaultdict(list)
     for checked in cases:
         for number, channel in enumerate(checked.channels):
-            if channel.intensity.minimum < channel.intensity.maximum:
+            told = Path(channel.path).parent.name != _PRIORS
+            if told and channel.intensity.minimum < channel.intensity.maximum:
                 by_shape[channel.shape].append(_Entry(checked, number, channel))
     groups: list[list[_Entry]] = []
     for entries in by_shape.values():

@@ -1,4 +1,4 @@
-"""Synthetic data sets: seeded phantoms of seven kinds, written in any layout."""
+"""Synthetic data sets: seeded phantoms of eight kinds, written in any layout."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from delineate.datasets import write_layout
 from delineate.datasets.canvas import Drawing, Subject
 from delineate.datasets.new_folder import new_folder
+from delineate.datasets.phantom_brainstem import BRAINSTEM_NUCLEI, draw_brainstem
 from delineate.datasets.phantom_cells import CELLS, draw_cells
 from delineate.datasets.phantom_heart import HEART, draw_heart
 from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
@@ -26,6 +27,7 @@ _WRITERS = {
     "bids": write_layout.write_bids,
     "folders": write_layout.write_folders,
     "hdf5": write_layout.write_hdf5,
+    "patients": write_layout.write_patients,
 }
 _VOLUMES = ("nnunet", "msd", "bids", "folders")
 
@@ -79,6 +81,12 @@ PHANTOMS: dict[str, Phantom] = {
         subject=LIVER,
         draw=draw_liver,
         layouts=("msd", "nnunet", "bids", "folders"),
+    ),
+    "brainstem": Phantom(
+        title="brainstem MR at 200 um: thirty-six nuclei in three subdivisions",
+        subject=BRAINSTEM_NUCLEI,
+        draw=draw_brainstem,
+        layouts=("patients", "nnunet", "bids", "folders"),
     ),
 }
 """What `synthesise` can draw, by name."""

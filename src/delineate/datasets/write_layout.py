@@ -12,7 +12,14 @@ from delineate.datasets.declared import write_regions
 from delineate.datasets.write_hdf5 import Sample, write_samples
 from delineate.io import Grid, Volume, write_image, write_mask
 
-__all__ = ["write_bids", "write_folders", "write_hdf5", "write_msd", "write_nnunet"]
+__all__ = [
+    "write_bids",
+    "write_folders",
+    "write_hdf5",
+    "write_msd",
+    "write_nnunet",
+    "write_patients",
+]
 
 Cases = Iterable[tuple[str, Drawing]]
 
@@ -91,6 +98,23 @@ def write_folders(out: Path, subject: Subject, cases: Cases) -> None:
     for name, drawing in cases:
         _write_channels(out / "images", name, drawing, _ending(subject), always_numbered=False)
         _write_mask(out / "masks" / f"{name}{_ending(subject)}", drawing)
+
+
+def write_patients(out: Path, subject: Subject, cases: Cases) -> None:
+    """NextBrain's tree: nextbrain/ with T2w.nii.gz and manual_segmentation.nii.gz, and the schema.
+
+    Further subjects lie in nextbrain_001/ and so on.
+    """
+    leaves = subject.labels.leaves
+    lines = ["0 background", *(f"{leaf.id} {leaf.name}" for leaf in leaves)]
+    for number, (_, drawing) in enumerate(cases):
+        folder = out / (f"nextbrain_{number:03d}" if number else "nextbrain")
+        for channel, values in zip(subject.channels, drawing.image, strict=True):
+            image = folder / f"{_CONTRASTS.get(channel, channel)}.nii.gz"
+            write_image(image, values[None], like=_volume(drawing))
+        _write_mask(folder / "manual_segmentation.nii.gz", drawing)
+        (folder / "labels.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_json(out / "metadata" / "brainstem_labels_schema.json", dict(subject.about))
 
 
 def write_hdf5(out: Path, subject: Subject, cases: Cases) -> None:

@@ -129,7 +129,14 @@ def _slice(batch: Batch, some: slice) -> Batch:
         entry.name: None if (value := getattr(batch.target, entry.name)) is None else value[some]
         for entry in fields(Target)
     }
-    return replace(batch, image=batch.image[some], target=Target(**target), cases=batch.cases[some])
+    place = None if batch.place is None else batch.place[some]
+    return replace(
+        batch,
+        image=batch.image[some],
+        target=Target(**target),
+        cases=batch.cases[some],
+        place=place,
+    )
 
 
 class _Known(torch.autograd.Function):

@@ -23,7 +23,7 @@ from delineate.engine.state_file import Snapshot, read_state
 from delineate.engine.task import Task
 from delineate.errors import DataError
 
-__all__ = ["Saving", "State", "States"]
+__all__ = ["Saving", "State", "States", "take_state"]
 
 log = logging.getLogger("delineate")
 
@@ -169,11 +169,15 @@ class Saving(Callback):
 
     def _save(self, trainer: Trainer, task: Task) -> None:
         step = task.clock.step
-        things = _things(trainer, task)
-        self.states.save(step, {name: thing.state_dict() for name, thing in things.items()})
+        self.states.save(step, take_state(trainer, task))
         self._saved = step
         self._interval.step = 0
         self._interval.start()
+
+
+def take_state(trainer: Trainer, task: Task) -> dict[str, Any]:
+    """All that a training goes on from, between two steps, as `States.save` takes it."""
+    return {name: thing.state_dict() for name, thing in _things(trainer, task).items()}
 
 
 def _restore(trainer: Trainer, task: Task, state: State) -> None:

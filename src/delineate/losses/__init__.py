@@ -3,7 +3,8 @@
 from delineate.losses.boundary import Boundary, HausdorffLike
 from delineate.losses.compose import Term, WeightedSum, as_term
 from delineate.losses.confidence import Confidence
-from delineate.losses.hierarchy import Hierarchical
+from delineate.losses.edges import Edges
+from delineate.losses.hierarchy import Hierarchical, HierarchicalFocal
 from delineate.losses.presence import AbsenceSuppression, Presence, PresentDice
 from delineate.losses.present_voxels import (
     AttentionSupervision,
@@ -22,11 +23,13 @@ __all__ = [
     "Confidence",
     "CrossEntropy",
     "Dice",
+    "Edges",
     "Focal",
     "FocalTversky",
     "GeneralisedDice",
     "HausdorffLike",
     "Hierarchical",
+    "HierarchicalFocal",
     "Presence",
     "PresentCrossEntropy",
     "PresentDice",

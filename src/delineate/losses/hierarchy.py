@@ -5,9 +5,8 @@ softmax is then the sum of its leaves' probabilities, exactly. With overlapping 
 the leaves are summed: a probability between that of the most likely leaf and the chance that any of
 independent leaves is there; the mask of a union is 1 where that of any leaf is.
 
-Levels: the coarsest knows roots only; each next one opens every class that still has children into
-itself (if it has an id of its own) and them; the finest knows leaves only, which are the output
-channels. Classes without children stay in every finer level.
+Levels are those of `Labels.levels`: from the roots, class by class opened, to the leaves, which are
+the output channels. Classes without children stay in every finer level.
 """
 
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from delineate.contracts import Output, Target
 from delineate.labels import IGNORE, Labels
 from delineate.losses.compare import Pair, pair
 from delineate.losses.region import Dice
-from delineate.losses.voxel import CrossEntropy
+from delineate.losses.voxel import CrossEntropy, Focal
 
-__all__ = ["Hierarchical"]
+__all__ = ["Hierarchical", "HierarchicalFocal"]
 
 
 class Hierarchical:
@@ -47,12 +46,7 @@ class Hierarchical:
         batch: bool = False,
     ) -> None:
         self.overlapping = labels.overlapping
-        self.levels = levels(labels)
-        if len(self.levels) < 2:
-            raise ValueError(
-                "Hierarchical: no class of the labels unites others. Fix: give classes a 'parent' "
-                "in the labels, or take CrossEntropy and Dice."
-            )
+        self.levels = _nested(labels, "Hierarchical", instead="CrossEntropy and Dice")
         self.weights = (1.0,) * len(self.levels) if weights is None else tuple(weights)
         fits = len(self.weights) == len(self.levels)
         if not fits or min(self.weights) < 0 or sum(self.weights) == 0:
@@ -66,13 +60,7 @@ class Hierarchical:
 
     def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
         """The loss of one batch."""
-        both = pair(output, target, overlapping=self.overlapping, term="Hierarchical")
-        channels = sum(len(group) for group in self.levels[-1])
-        if both.logits.shape[1] != channels:
-            raise ValueError(
-                f"Hierarchical: the labels have {channels} channels but the logits "
-                f"{both.logits.shape[1]}. Fix: one output channel per leaf of the labels."
-            )
+        both = _leaves(output, target, self.levels, self.overlapping, "Hierarchical")
         losses = [
             weight * self._level(both, groups)
             for weight, groups in zip(self.weights, self.levels, strict=True)
@@ -81,40 +69,69 @@ class Hierarchical:
         return torch.stack(losses).sum() / sum(self.weights)
 
     def _level(self, both: Pair, groups: "Groups") -> Float[Tensor, ""]:
-        logits = _union_logits(both.logits, groups)
-        mask = _union_mask(both.mask, groups) if self.overlapping else _lookup(both.mask, groups)
-        output, target = Output(logits=logits), Target(mask=mask)
+        output, target = _at_level(both, groups, overlapping=self.overlapping)
         loss = self._cross_entropy(output, target)
         return loss + self.dice * self._region(output, target) if self.dice else loss
+
+
+class HierarchicalFocal:
+    """The focal loss of unions, averaged over the levels above the leaves; 0 for a perfect one.
+
+    It stands beside a loss of the leaves, which it leaves out: what is said of siblings does not
+    matter, as long as they are siblings. Labels in which no class unites others are a ValueError.
+
+    Args:
+        labels: the classes and their parents; the engine supplies those of the data.
+        gamma: how fast a voxel loses its weight as the probability of its union rises.
+    """
+
+    def __init__(self, *, labels: Labels, gamma: float = 2.0) -> None:
+        self.overlapping = labels.overlapping
+        self.levels = _nested(labels, "HierarchicalFocal", instead="Focal")
+        self._focal = Focal(gamma=gamma, overlapping=self.overlapping)
+
+    def __call__(self, output: Output, target: Target) -> Float[Tensor, ""]:
+        """The loss of one batch."""
+        both = _leaves(output, target, self.levels, self.overlapping, "HierarchicalFocal")
+        losses = [
+            self._focal(*_at_level(both, groups, overlapping=self.overlapping))
+            for groups in self.levels[:-1]
+        ]
+        return torch.stack(losses).mean()
 
 
 Groups = tuple[tuple[int, ...], ...]
 """The channels of each class of one level."""
 
 
-def levels(labels: Labels) -> tuple[Groups, ...]:
-    """The classes of each level as groups of channels, coarsest level first, no level twice.
-
-    Among exclusive classes the background is the first group of every level.
-    """
-    parents = {c.name: c.parent for c in labels.classes}
-    start = 0 if labels.overlapping else 1
-    lines = [_line(leaf.name, parents) for leaf in labels.leaves]
-    found: list[Groups] = []
-    for depth in range(max(map(len, lines), default=0)):
-        groups: dict[str, list[int]] = {}
-        for channel, line in enumerate(lines, start):
-            groups.setdefault(line[min(depth, len(line) - 1)], []).append(channel)
-        found.append((*(((0,),) if start else ()), *map(tuple, groups.values())))
-    return tuple(dict.fromkeys(found))
+def _nested(labels: Labels, term: str, *, instead: str) -> tuple[Groups, ...]:
+    """The levels, of which there must be more than one."""
+    if len(labels.levels) < 2:
+        raise ValueError(
+            f"{term}: no class of the labels unites others. Fix: give classes a 'parent' "
+            f"in the labels, or take {instead}."
+        )
+    return labels.levels
 
 
-def _line(name: str, parents: dict[str, str | None]) -> list[str]:
-    """From the root down to the class."""
-    line = [name]
-    while (parent := parents[line[0]]) is not None:
-        line.insert(0, parent)
-    return line
+def _leaves(
+    output: Output, target: Target, levels: Sequence[Groups], overlapping: bool, term: str
+) -> Pair:
+    """What is compared, the logits being one a leaf."""
+    both = pair(output, target, overlapping=overlapping, term=term)
+    channels = sum(len(group) for group in levels[-1])
+    if both.logits.shape[1] != channels:
+        raise ValueError(
+            f"{term}: the labels have {channels} channels but the logits "
+            f"{both.logits.shape[1]}. Fix: one output channel per leaf of the labels."
+        )
+    return both
+
+
+def _at_level(both: Pair, groups: Groups, *, overlapping: bool) -> tuple[Output, Target]:
+    """Logits and mask of the unions of a level."""
+    mask = _union_mask(both.mask, groups) if overlapping else _lookup(both.mask, groups)
+    return Output(logits=_union_logits(both.logits, groups)), Target(mask=mask)
 
 
 def _union_logits(logits: Float[Tensor, "b k *s"], groups: Groups) -> Float[Tensor, "b g *s"]:

@@ -7,7 +7,7 @@ from delineate.metrics.compare import Difference, compare, compare_classes
 from delineate.metrics.comparison import Comparison, compare_tables
 from delineate.metrics.direction import Direction, bounds, direction
 from delineate.metrics.folders import evaluate_folders
-from delineate.metrics.hierarchy import hierarchy_violations
+from delineate.metrics.hierarchy import Violations, hierarchy_violations, level_violations
 from delineate.metrics.lesions import LesionRule, Lesions, count_lesions, measure_lesions
 from delineate.metrics.measures import GROUPS, Measures
 from delineate.metrics.overlap import Counts, confusion, count
@@ -49,6 +49,7 @@ __all__ = [
     "Subgroups",
     "SurfaceDistances",
     "Table",
+    "Violations",
     "area_under_curve",
     "bounds",
     "calibrate",
@@ -64,6 +65,7 @@ __all__ = [
     "hierarchy_violations",
     "join_tables",
     "judge_presence",
+    "level_violations",
     "mean_interval",
     "mean_intervals",
     "measure_calibration",

@@ -18,6 +18,7 @@ from delineate.models.segresnet import SegResNet
 from delineate.models.stamp_unet import STAMPUNet
 from delineate.models.unet import UNet
 from delineate.models.vit_gnn import ViTGNN
+from delineate.models.vit_gnn_morphogen import MorphogenAugmentedViTGNN
 
 __all__ = [
     "SADAAN",
@@ -27,6 +28,7 @@ __all__ = [
     "HybridCNNTransformer",
     "LightUNet",
     "MedNeXt",
+    "MorphogenAugmentedViTGNN",
     "MultiTaskUNet",
     "PlainUNet",
     "ResNet",

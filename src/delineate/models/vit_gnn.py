@@ -1,7 +1,8 @@
 """ViT-GNN: a transformer over patches, a graph over anatomical structures, a head for voxels.
 
 Patches of the image become tokens, a learned position is added, layers of attention and perceptron
-follow (Dosovitskiy et al., arXiv 2010.11929). Then
+follow (Dosovitskiy et al., arXiv 2010.11929); but for "raster", tokens also have what convolutions
+found at their place. Then
 
 - `graph="nuclei"`: tokens belong softly to nodes, one for each class of the labels, which exchange
   messages along the hierarchy; every voxel asks the nodes (`vit_gnn_graph`, `vit_gnn_head`);
@@ -118,12 +119,16 @@ class ViTGNN(nn.Module):
             )
         padded = _filled(image, self.embed.patch)
         x = self.embed(padded)
+        seen = padded
+        if isinstance(self.head, Head):
+            seen = self.head.look(padded)
+            x = x + self.head.tell(seen[-1].movedim(1, -1))
         grid = x.shape[1:-1]
         x = x.flatten(1, -2)
         x = x + self._positions(grid).to(x.dtype)
         for layer in self.layers:
             x = run(layer, x, checkpointing=self.checkpointing)
-        logits = self.head(padded, self.norm(x).unflatten(1, grid))
+        logits = self.head(seen, self.norm(x).unflatten(1, grid))
         if padded is not image:
             logits = logits[(..., *(slice(n) for n in image.shape[2:]))].contiguous()
         return Output(logits=logits)

@@ -1,8 +1,9 @@
 """From tokens and the image to logits, narrow where the grid is fine.
 
 Tokens say what is where to within a patch; the outlines are in the image. So the image goes down
-through convolutions to the tokens' neighbourhood, each halving of the grid doubling the channels,
-tokens join at the bottom, and on the way up the features of each level are added, as in a U-Net.
+through convolutions to the tokens' own grid, each halving of the grid doubling the channels. What
+is found there is added to the tokens before attention, and once more behind it; on the way up the
+features of each level are added, as in a U-Net.
 
 At the end every voxel f asks the nodes h of the graph by attention, and the score of a voxel and a
 structure's own node is part of the logit of that structure:
@@ -14,6 +15,7 @@ named after. How we differ from the documented head, which `vit_gnn_raster` keep
 interpolates all 768 channels of the tokens to full resolution, and sees nothing else of the image.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,7 +23,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from delineate.models.blocks import ConvBlock, channels_last, initialise, stack, transposed
+from delineate.models.blocks import (
+    ConvBlock,
+    channels_last,
+    convolution,
+    initialise,
+    stack,
+    transposed,
+)
 from delineate.models.hybrid_transformer import attend
 from delineate.models.vit_gnn_graph import WIDTH, NucleiGraph
 
@@ -61,23 +70,31 @@ class Head(nn.Module):
                 zip((in_channels, *widths), widths[:-1], strict=False)
             )
         )
+        # No normalisation: there may be a single token.
+        self.deepest = convolution(widths[-2], widths[-1], three, two)
+        self.tell = nn.Linear(widths[-1], embed_dim)
         self.bottom = nn.Linear(embed_dim, widths[-1])
         self.up = nn.ModuleList(Up(widths[i + 1], widths[i], dims) for i in range(levels))
         self.graph = graph
         self.read = (Ask if graph else Read)(width, out_channels)
         initialise(self)
 
-    def forward(
-        self, image: Float[Tensor, "b c *s"], tokens: Float[Tensor, "b *g e"]
-    ) -> Float[Tensor, "b k *s"]:
-        """Logits of an image that the tokens' patches divide."""
+    def look(self, image: Float[Tensor, "b c *s"]) -> list[Tensor]:
+        """Features of an image that the tokens' patches divide, from full resolution to tokens."""
         on_cpu = image.device.type == "cpu" and image.dim() == 5
         x = channels_last(image) if on_cpu else image
-        skips: list[Tensor] = []
+        found: list[Tensor] = []
         for level in self.down:
             x = self._run(level, x)
-            skips.append(x)
-        x = self.bottom(tokens).movedim(-1, 1)
+            found.append(x)
+        return [*found, self.deepest(x)]
+
+    def forward(
+        self, features: Sequence[Tensor], tokens: Float[Tensor, "b *g e"]
+    ) -> Float[Tensor, "b k *s"]:
+        """Logits at full resolution."""
+        *skips, x = features
+        x = x + self.bottom(tokens).movedim(-1, 1)
         for level in reversed(self.up):
             x = self._run(level, x, skips.pop())
         if self.graph is None:

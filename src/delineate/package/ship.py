@@ -1,6 +1,6 @@
 """From the folders of trainings to one file that carries the model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from delineate.config import load_config
@@ -24,6 +24,7 @@ def package_runs(
     statement: Statement | None = None,
     trust: Sequence[str] = (),
     progress: Progress | None = None,
+    change: Callable[[Model], Model] | None = None,
 ) -> Model:
     """Write the model of these trainings to `out`, and return it as it is read back from there.
 
@@ -32,12 +33,14 @@ def package_runs(
         statement: What only the authors can say; None leaves that open, and the card says so.
         trust: Must cover networks that are given by import path, as it must when reading.
         progress: Shown the training scans, where they are looked at; None looks at none.
+        change: What becomes of the model before it is written; None leaves it as it is.
     """
     runs = find_runs(folders)
     configs = [load_config(run.config) for run in runs]
     for config in configs:
         refuse_untrusted(config.model.name, trust)
     model = model_of(folders, progress=progress)
+    model = model if change is None else change(model)
     card = write_card(
         model,
         statement or Statement(),

@@ -1,0 +1,5 @@
+"""The networks of the document."""
+
+from delineate.models import MorphogenAugmentedViTGNN, ViTGNN
+
+__all__ = ["MorphogenAugmentedViTGNN", "ViTGNN"]

@@ -1,0 +1,182 @@
+"""The documented .pth files: written so that plain PyTorch loads them, and gone on from.
+
+best_model.pth holds the average of the weights with the best Dice of a validation;
+checkpoint_epoch_XXX.pth, XXX from 000, all that a training goes on from after that epoch. Both are
+tensors, numbers and texts only (`torch.load(weights_only=True)`), and their optimiser's state is
+that of one group of all weights in the network's order, as `AdamW(model.parameters())` has it.
+"""
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from safetensors.torch import load_file
+
+from delineate.contracts import Batch
+from delineate.engine.plain_optimizer import as_one_group
+from delineate.engine.resume import take_state
+from delineate.engine.task import Task
+from delineate.engine.weights import save_weights, separate
+from delineate.errors import DataError
+from delineate.io import atomic_path
+from delineate.systems.brainstem.diary import Diary
+from delineate.training import Lesson
+
+__all__ = ["BEST", "Keeper", "checkpoint_name", "go_on_from", "read_checkpoint"]
+
+log = logging.getLogger("delineate")
+
+BEST = "best_model.pth"
+STATE = "engine_state"
+"""The key of what is gone on from."""
+NEEDED = ("epoch", "model_state_dict", "config")
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Of the checkpoint after an epoch, which is counted from 0."""
+    return f"checkpoint_epoch_{epoch:03d}.pth"
+
+
+class Keeper(Callback):
+    """Writes the checkpoints of one training.
+
+    Between two steps, after any validation: an exact state. It must come after all that changes
+    with a step.
+
+    Args:
+        diary: knows the epoch and the figures.
+        folder: where they go.
+        facts: what is written into each besides.
+        every: epochs between two; the last epoch always has one.
+    """
+
+    def __init__(
+        self, lesson: Lesson, diary: Diary, *, folder: Path, facts: Mapping[str, Any], every: int
+    ) -> None:
+        self.task = lesson.task
+        self.weights = lesson.run.weights
+        self.diary = diary
+        self.folder = folder
+        self.facts = facts
+        self.every = every
+        self._seen = _stamp(self.weights)
+        self._last = 0
+
+    def observe(self, scores: Mapping[str, float]) -> None:
+        """Where the engine has just saved better weights, write them as well."""
+        if (stamp := _stamp(self.weights)) != self._seen:
+            self._write(BEST, load_file(self.weights), {})
+            self._seen = stamp
+
+    def on_train_batch_start(  # type: ignore[override]
+        self, trainer: Trainer, task: Task, batch: Batch, batch_idx: int
+    ) -> None:
+        """The checkpoint of the epoch that is over, where one is due."""
+        done = self.diary.epochs_done
+        between = batch_idx % trainer.accumulate_grad_batches == 0
+        ended = self.task.clock.step == done * self.diary.pace.steps_per_epoch
+        if between and ended and done > self._last and done % self.every == 0:
+            self._write_state(trainer, done)
+
+    def on_train_end(self, trainer: Trainer, task: Task) -> None:  # type: ignore[override]
+        """That of the end."""
+        done = max(1, self.diary.epochs_done)
+        if done > self._last:
+            self._write_state(trainer, done)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The last epoch that has a checkpoint."""
+        return {"last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._last = state_dict["last"]
+
+    def _write_state(self, trainer: Trainer, done: int) -> None:
+        self._last = done
+        weights = separate(self.task.network.state_dict())
+        state = {"step": self.task.clock.step, "parts": take_state(trainer, self.task)}
+        self._write(checkpoint_name(done - 1), weights, {STATE: state})
+
+    def _write(self, name: str, weights: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        task = self.task
+        schedule = getattr(task.schedule, "state_dict", dict)()
+        content = {
+            "epoch": max(0, self.diary.epochs_done - 1),
+            "model_state_dict": dict(weights),
+            "optimizer_state_dict": as_one_group(task.optimizer, task.network),
+            "scheduler_state_dict": {"progress": task.clock.progress, **schedule},
+            "metrics": self.diary.metrics,
+            **self.facts,
+            **more,
+        }
+        with atomic_path(self.folder / name) as part:
+            torch.save(content, part)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds; nothing in it is run. Another file is a DataError."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Fix: give a checkpoint (.pth).") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path}: not a checkpoint that can be read as weights ({reason}). "
+            f"Fix: give a {BEST} or {checkpoint_name(9)} of this trainer."
+        ) from None
+    held = set(content) if isinstance(content, dict) else set()
+    missing = [key for key in NEEDED if key not in held]
+    if missing:
+        raise DataError(
+            f"{path}: has no '{missing[0]}'. "
+            f"Fix: give a {BEST} or {checkpoint_name(9)} of this trainer."
+        )
+    return content
+
+
+def go_on_from(path: Path, lesson: Lesson) -> None:
+    """Make the checkpoint the state that the engine goes on from, to the same bits."""
+    content, clock = read_checkpoint(path), lesson.task.clock
+    if STATE not in content:
+        raise DataError(
+            f"{path}: holds the best weights, not where the training was. "
+            f"Fix: resume from a {checkpoint_name(9)}."
+        )
+    state, steps = content[STATE], clock.steps or 0
+    if state["step"] >= steps:
+        raise DataError(
+            f"{path}: its training has done {content['epoch'] + 1} epochs already. "
+            "Fix: ask for more with num_epochs."
+        )
+    parts = state["parts"]
+    # An end that came early is not that of a training that goes on.
+    parts["clock"]["ended"] = False
+    if not _take_best(path.with_name(BEST), lesson, parts["Validation"]["best"]):
+        parts["Validation"]["best"] = -1.0
+    lesson.states.save(state["step"], parts)
+    lesson.states.wait()
+    log.info("goes on from %s, after epoch %d", path, content["epoch"])
+
+
+def _take_best(path: Path, lesson: Lesson, dice: float) -> bool:
+    """The best weights so far, from beside the checkpoint; False where they are other ones."""
+    if not path.is_file():
+        return False
+    content = read_checkpoint(path)
+    if content.get("metrics", {}).get("dice") != dice:
+        return False
+    facts = {"val_dice": dice, "channels": list(lesson.plan.channels)}
+    labels = {"labels": lesson.plan.labels.to_json()}
+    save_weights(lesson.run.weights, content["model_state_dict"], facts | labels)
+    return True
+
+
+def _stamp(path: Path) -> int | None:
+    """When a file was written; None where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else None

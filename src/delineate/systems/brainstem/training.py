@@ -1,0 +1,157 @@
+"""The documented training on the engine: from a folder to checkpoints, a log and a package."""
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from delineate.config import Config
+from delineate.errors import ConfigError
+from delineate.folder_lock import alone_in
+from delineate.plan import Plan, write_plan
+from delineate.run import train as walk
+from delineate.run_folder import RunFolder
+from delineate.systems.brainstem.bars import ConsoleBars, speaking
+from delineate.systems.brainstem.checkpoints import BEST, Keeper, go_on_from
+from delineate.systems.brainstem.diary import Diary
+from delineate.systems.brainstem.pace import Pace, choose_pace, recall_pace, write_pace
+from delineate.systems.brainstem.pipeline_configuration import describe_pipeline, write_pipeline
+from delineate.systems.brainstem.prepared import Prepared, prepare_tree
+from delineate.systems.brainstem.scoring import FIGURES, BrainstemScorer
+from delineate.systems.brainstem.settings import TrainingConfig, plain
+from delineate.systems.brainstem.trained import PACKAGE, checkpoint_facts, for_scans, write_model
+from delineate.systems.brainstem.translate import Places, make_config, make_plan
+from delineate.systems.brainstem.tree import Tree, read_tree
+from delineate.training import Additions, Lesson
+
+__all__ = ["BrainstemTrainer", "Outcome"]
+
+log = logging.getLogger("delineate")
+
+LOG = "training.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a training came to."""
+
+    weights: Path
+    """best_model.pth"""
+    package: Path
+    """For `delineate predict`, and for `auto_segment_brainstem`."""
+    run: Path
+    """The engine's folder: report, figures, masks of what was held out."""
+    dice: float
+    """Mean over the structures of what was held out, on its own grid."""
+
+
+class BrainstemTrainer:
+    """Trains as the settings say, from the documented folder into the documented files.
+
+    A training that was stopped goes on when it is begun again with the same settings.
+
+    Args:
+        config: the settings.
+        data_dir: holds nextbrain/ (or a folder for each subject) and metadata/.
+        output_dir: where everything goes; made if need be.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, data_dir: str | Path, output_dir: str | Path
+    ) -> None:
+        if not isinstance(config, TrainingConfig):
+            raise ConfigError(f"config is a {type(config).__name__}. Fix: a TrainingConfig.")
+        config.check()
+        self.config = config
+        self.data_dir = Path(data_dir)
+        self.output_dir = Path(output_dir).expanduser().absolute()
+
+    def train(self) -> Outcome:
+        """From the scans to a package."""
+        with speaking(self.output_dir / LOG) as bars, alone_in(self.output_dir):
+            tree = read_tree(self.data_dir)
+            prepared = prepare_tree(tree, self.config, self.output_dir, bars=bars)
+            plan = make_plan(self.config, prepared)
+            pace = self._pace(plan, prepared)
+            log.info(pace.describe())
+            engine = _choose_run(self.config, prepared, pace, self.output_dir)
+            memory_gb = round(pace.memory_gb, 3)
+            write_plan(replace(plan, memory_gb=memory_gb), engine.plan.file or Path())
+            write_pipeline(
+                describe_pipeline(self.config, prepared, plan, pace, engine), self.output_dir
+            )
+            add = partial(
+                _add, config=self.config, pace=pace, bars=bars, folder=self.output_dir, plan=plan
+            )
+            result = walk(engine, bars=bars, add=add)
+            return self._finish(engine, tree, result.dice)
+
+    def _pace(self, plan: Plan, prepared: Prepared) -> Pace:
+        """As an unfinished training has it, or chosen for the memory that there is."""
+        if any(RunFolder(path).unfinished for path in self.output_dir.glob("run*/")):
+            known = recall_pace(self.config, self.output_dir)
+            if known is not None:
+                return known
+        pace = choose_pace(self.config, plan, subjects=prepared.training)
+        write_pace(pace, self.config, self.output_dir)
+        return pace
+
+    def _finish(self, engine: Config, tree: Tree, dice: float) -> Outcome:
+        package = self.output_dir / PACKAGE
+        write_model(engine.run_dir, package, tree, self.config)
+        outcome = Outcome(
+            weights=self.output_dir / BEST, package=package, run=engine.run_dir, dice=dice
+        )
+        log.info("weights: %s, package: %s, report: %s", outcome.weights, package, outcome.run)
+        return outcome
+
+
+def _add(
+    lesson: Lesson,
+    *,
+    config: TrainingConfig,
+    pace: Pace,
+    bars: ConsoleBars,
+    folder: Path,
+    plan: Plan,
+) -> Additions:
+    """Scorer, log and checkpoints."""
+    if config.resume is not None and not lesson.states.files:
+        go_on_from(Path(config.resume).expanduser(), lesson)
+    weights = sum(weight.numel() for weight in lesson.task.network.parameters())
+    log.info("%s with %.1f million weights", lesson.config.model.name, weights / 1e6)
+    lesson.task.memory.parts = pace.parts
+    diary = Diary(lesson, pace, bars)
+    facts: dict[str, Any] = checkpoint_facts(plain(config), for_scans(plan, config), lesson.config)
+    keeper = Keeper(lesson, diary, folder=folder, facts=facts, every=config.save_interval)
+    return Additions(
+        scorer=BrainstemScorer(lesson),
+        figures=FIGURES,
+        watchers=[diary, keeper],
+        callbacks=[diary, keeper],
+    )
+
+
+def _choose_run(config: TrainingConfig, prepared: Prepared, pace: Pace, folder: Path) -> Config:
+    """The unfinished run of these settings, or else the first free one of `run`, `run_2`, ..."""
+    number = 1
+    while True:
+        places = Places(
+            run=folder / ("run" if number == 1 else f"run_{number}"),
+            plan=folder / "plan.json",
+            cache=folder / "cache",
+        )
+        engine = make_config(config, prepared, pace, places)
+        run = RunFolder(places.run)
+        if not run.finished and not (run.unfinished and _is_another(run, engine)):
+            return engine
+        number += 1
+
+
+def _is_another(run: RunFolder, engine: Config) -> bool:
+    try:
+        run.refuse_another(engine)
+    except ConfigError:
+        return True
+    return False
