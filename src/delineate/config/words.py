@@ -90,8 +90,12 @@ def spell(value: Any) -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """ " Did you mean 'x'?", or nothing where no choice is near."""
-    near = get_close_matches(name.lower(), by_lower := {c.lower(): c for c in choices}, n=1)
+    """ " Did you mean 'x'?", or nothing where no choice is near.
+
+    Of choices that differ in capitals only, the first.
+    """
+    by_lower = {choice.lower(): choice for choice in reversed(list(choices))}
+    near = get_close_matches(name.lower(), by_lower, n=1)
     return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
 
 

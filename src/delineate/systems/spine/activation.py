@@ -106,7 +106,7 @@ def choose_form(
         ("last_activation", _known("last_activation", last)),
         *(("postprocess", NAMES[name]) for name in post if name in ("sigmoid", "softmax")),
     ]
-    asked = [(where, kind) for where, kind in wishes if kind != "identity"]
+    asked: list[tuple[str, Activation]] = [wish for wish in wishes if wish[1] != "identity"]
     if channels == 1:
         # Softmax of a single channel is 1 everywhere.
         asked = [(where, NAMES["sigmoid"]) for where, _ in asked]
@@ -115,9 +115,8 @@ def choose_form(
         # What says the same twice is as common as it is harmless.
         level = logging.INFO if len({kind for _, kind in asked}) == 1 else logging.WARNING
         log.log(level, "%s: the activation is done once, not %d times.", places, len(asked))
-    final: Activation = next(
-        (kind for where, kind in asked if where == "last_activation"), None
-    ) or (asked[0][1] if asked else "identity")
+    last_said = [kind for where, kind in asked if where == "last_activation"]
+    final: Activation = (*last_said, *(kind for _, kind in asked), "identity")[0]
     if final == "identity" and not is_own:
         final = "sigmoid" if channels == 1 else "softmax"
         log.info("no activation is named: probabilities are the %s of the output.", final)
