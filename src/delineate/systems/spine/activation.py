@@ -115,8 +115,9 @@ def choose_form(
         # What says the same twice is as common as it is harmless.
         level = logging.INFO if len({kind for _, kind in asked}) == 1 else logging.WARNING
         log.log(level, "%s: the activation is done once, not %d times.", places, len(asked))
-    last_said = [kind for where, kind in asked if where == "last_activation"]
-    final: Activation = (*last_said, *(kind for _, kind in asked), "identity")[0]
+    named: dict[str, Activation] = dict(reversed(asked))
+    order = ("last_activation", "out_activation", "postprocess")
+    final: Activation = next((named[place] for place in order if place in named), "identity")
     if final == "identity" and not is_own:
         final = "sigmoid" if channels == 1 else "softmax"
         log.info("no activation is named: probabilities are the %s of the output.", final)
