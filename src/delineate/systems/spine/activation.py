@@ -116,8 +116,9 @@ def choose_form(
         level = logging.INFO if len({kind for _, kind in asked}) == 1 else logging.WARNING
         log.log(level, "%s: the activation is done once, not %d times.", places, len(asked))
     named: dict[str, Activation] = dict(reversed(asked))
-    order = ("last_activation", "out_activation", "postprocess")
-    final: Activation = next((named[place] for place in order if place in named), "identity")
+    final: Activation = "identity"
+    for place in ("postprocess", "out_activation", "last_activation"):
+        final = named.get(place, final)
     if final == "identity" and not is_own:
         final = "sigmoid" if channels == 1 else "softmax"
         log.info("no activation is named: probabilities are the %s of the output.", final)
