@@ -15,7 +15,7 @@ test: $(BIN)/.dev
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 slow: $(BIN)/.dev
-	$(BIN)/python -m pytest -m "slow"
+	$(BIN)/python -m pytest -m "slow" -n 2 --dist loadfile
 
 check: $(BIN)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
