@@ -188,7 +188,7 @@ def compare(source: Path | None, *, epochs: int, size: int, rounds: int) -> None
     work = (
         f"training the documented UNET, {epochs} epochs of {kind} at {size}x{size}, processor time"
     )
-    say([Figure(work=work, peer="plain PyTorch loop", ours=ours, theirs=theirs, unit="s")])
+    say(Figure(work=work, peer="plain PyTorch loop", ours=ours, theirs=theirs, unit="s"))
 
 
 def main() -> None:

@@ -119,7 +119,7 @@ class ViTGNN(nn.Module):
             )
         padded = _filled(image, self.embed.patch)
         x = self.embed(padded)
-        seen = padded
+        seen: list[Tensor] = []
         if isinstance(self.head, Head):
             seen = self.head.look(padded)
             x = x + self.head.tell(seen[-1].movedim(1, -1))
@@ -128,7 +128,11 @@ class ViTGNN(nn.Module):
         x = x + self._positions(grid).to(x.dtype)
         for layer in self.layers:
             x = run(layer, x, checkpointing=self.checkpointing)
-        logits = self.head(seen, self.norm(x).unflatten(1, grid))
+        tokens = self.norm(x).unflatten(1, grid)
+        if isinstance(self.head, Head):
+            logits = self.head(seen, tokens)
+        else:
+            logits = self.head(padded, tokens)
         if padded is not image:
             logits = logits[(..., *(slice(n) for n in image.shape[2:]))].contiguous()
         return Output(logits=logits)
