@@ -146,8 +146,8 @@ def add_priors(out: Path) -> None:
         rows = list(csv.DictReader(file))
     scan = read_volume(out / rows[0]["image_0"])
     for i, field in enumerate(morphogen.fields(scan.shape, seed=SEED), 1):
-        write_image(out / f"prior_{i}.nii.gz", field[None], like=scan)
-    more = {f"image_{i}": f"prior_{i}.nii.gz" for i in (1, 2, 3)}
+        write_image(out / "priors" / f"{i}.nii.gz", field[None], like=scan)
+    more = {f"image_{i}": f"priors/{i}.nii.gz" for i in (1, 2, 3)}
     _write_rows(out / "cases_priors.csv", [{**row, **more} for row in rows])
 
 

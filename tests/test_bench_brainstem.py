@@ -55,7 +55,7 @@ def test_a_set_is_read_back_with_its_splits_and_its_priors(sets, tmp_path: Path)
     sets.add_priors(folder)
     (case, *_) = read_dataset(folder / "cases_priors.csv").cases
     names = [Path(image).name for image in case.images]
-    assert names == ["000.nii.gz", "prior_1.nii.gz", "prior_2.nii.gz", "prior_3.nii.gz"]
+    assert names == ["000.nii.gz", "1.nii.gz", "2.nii.gz", "3.nii.gz"]
 
 
 def test_copies_of_the_atlas_are_bent_and_keep_its_regions(sets):
