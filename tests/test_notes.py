@@ -8,7 +8,7 @@ log = logging.getLogger("delineate")
 
 
 def test_lines_are_shown_inside_only_and_errors_are_told_elsewhere():
-    lines, level = [], log.level
+    lines, level, handlers = [], log.level, list(log.handlers)
     with showing_notes(lines.append):
         log.info("step %d", 1)
         log.warning("careful")
@@ -16,4 +16,4 @@ def test_lines_are_shown_inside_only_and_errors_are_told_elsewhere():
     log.warning("after")
     assert lines == ["step 1", "careful"]
     assert log.level == level
-    assert not log.handlers
+    assert log.handlers == handlers

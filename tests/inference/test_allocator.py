@@ -15,6 +15,14 @@ from delineate.inference.allocator import (
 from delineate.inference.forward_memory import held_bytes
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept_from_before():
+    """Blocks that other tests freed would be filled again, and nothing more be held."""
+    give_back(CPU)
+
+
 needs_linux = pytest.mark.skipif(
     sys.platform != "linux", reason="other systems do not say what is held"
 )

@@ -118,15 +118,10 @@ def test_an_image_of_any_size_is_padded_with_its_last_voxels(dims):
     padded = F.pad(given, (0, 5, 0, 2, 0, 3) if dims == 3 else (0, 2, 0, 3), mode="replicate")
     output, expected = network(given), network(padded)
 
-    cut = (..., *(slice(n) for n in size))
-    assert torch.equal(output.logits, expected.logits[cut])
-    for fine, coarse in zip(output.deep, expected.deep, strict=True):
-        assert fine.shape[2:] == size
-        step = padded.shape[2] // coarse.shape[2]
-        assert torch.equal(
-            fine[(..., *(slice(None, None, step),) * dims)][..., 0],
-            coarse[(..., *(slice(-(-n // step)) for n in size))][..., 0],
-        )
+    resolutions = [(output.logits, expected.logits), *zip(output.deep, expected.deep, strict=True)]
+    for found, whole in resolutions:
+        step = padded.shape[2] // whole.shape[2]
+        assert torch.equal(found, whole[(..., *(slice(-(-n // step)) for n in size))])
 
 
 def test_a_loss_over_the_resolutions_takes_an_odd_image():

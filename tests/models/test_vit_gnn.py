@@ -61,7 +61,8 @@ def test_the_documented_form_has_the_documented_numbers_of_weights(outputs, argu
 def test_a_graph_costs_a_percent_of_the_weights_and_each_node_its_vector():
     without, few, many = weights(16, graph="none"), weights(16), weights(17)
     assert 0 < few - without < 0.02 * few
-    assert many - few == 256 + 16 + 1  # a node, a row of the classes and its bias
+    # A node, and at each of four levels a row of the classes and its bias.
+    assert many - few == 256 + sum(width + 1 for width in (16, 32, 64, 128))
 
 
 @pytest.fixture
@@ -117,11 +118,21 @@ def test_positions_are_the_grid_itself_or_linear_between_it():
 @pytest.mark.parametrize("size", [(9, 4, 14), (1, 1, 1), (17, 8), (3, 30)])
 def test_images_of_any_size_have_logits_of_that_size(literal, graph, size):
     model = build(spatial_dims=len(size), graph=graph)
-    logits = model(torch.randn(2, 1, *size)).logits
+    output = model(torch.randn(2, 1, *size))
+    logits = output.logits
     assert logits.shape == (2, 3, *size)
     assert logits.is_contiguous()
-    logits.square().mean().backward()
+    sum(found.square().mean() for found in (logits, *output.deep)).backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_coarser_logits_come_while_training_only():
+    size = (9, 4, 14)
+    shapes = [
+        [tuple(found.shape[2:]) for found in model(torch.randn(1, 1, *size)).deep]
+        for model in (build(), build().eval(), build(deep_supervision=False))
+    ]
+    assert shapes == [[(5, 2, 7)], [], []]
 
 
 def test_an_odd_image_is_one_whose_last_voxels_are_repeated():
@@ -229,9 +240,9 @@ def test_channels_of_priors_are_channels_of_the_image():
 def test_in_half_precision_it_trains(literal, graph):
     model = build(graph=graph)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(torch.randn(2, 1, 8, 8, 8)).logits
-    assert logits.dtype == torch.bfloat16
-    logits.float().square().mean().backward()
+        output = model(torch.randn(2, 1, 8, 8, 8))
+    assert output.logits.dtype == torch.bfloat16
+    sum(x.float().square().mean() for x in (output.logits, *output.deep)).backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.labels import Class, Labels
-from delineate.models.vit_gnn_graph import WIDTH, Messages, NucleiGraph, read_anatomy
+from delineate.models.vit_gnn_graph import Messages, NucleiGraph, read_anatomy
 from delineate.models.vit_gnn_head import Ask
 
 STEM = Labels(
@@ -66,15 +66,16 @@ def test_without_labels_there_is_a_node_for_each_output():
 def test_hundreds_of_structures_are_as_many_nodes():
     labels = Labels.from_names({f"roi_{i}": i for i in range(1, 334)})
     graph = NucleiGraph(4, read_anatomy(labels, 334), layers=1, dropout=0.0)
-    assert graph(torch.randn(1, 5, 4)).shape == (1, 334, WIDTH)
+    assert graph(torch.randn(1, 5, 4)).shape == (1, 334, 4)
 
 
 def by_hand(graph: NucleiGraph, neighbours, tokens: Tensor) -> Tensor:
     """The nodes of one case, a node and a token at a time."""
     keys = tokens @ graph.key.weight.T
+    scale = math.sqrt(graph.nodes.shape[1])
     belongs = torch.stack(
         [
-            torch.stack([(key * node).sum() / math.sqrt(WIDTH) for node in graph.nodes]).softmax(0)
+            torch.stack([(key * node).sum() / scale for node in graph.nodes]).softmax(0)
             for key in keys
         ]
     )
@@ -130,8 +131,8 @@ def test_what_a_token_says_reaches_as_many_steps_along_the_hierarchy_as_there_ar
 
 @pytest.mark.parametrize("space", [(2, 3, 2), (3, 4)])
 def test_voxels_ask_all_nodes_and_are_scored_with_their_own(space):
-    ask = lively(Ask(8, 3)).double()
-    x, nodes = torch.randn(2, 8, *space).double(), torch.randn(2, 4, WIDTH).double()
+    ask = lively(Ask(8, 3, node_width=5)).double()
+    x, nodes = torch.randn(2, 8, *space).double(), torch.randn(2, 4, 5).double()
     channels = torch.tensor([0, 3, 1])
     with torch.no_grad():
         found = ask(x, nodes, channels)
@@ -146,8 +147,8 @@ def test_voxels_ask_all_nodes_and_are_scored_with_their_own(space):
 
 
 def test_the_node_of_a_structure_moves_the_logit_of_that_structure():
-    ask = lively(Ask(8, 2)).double()
-    nodes = torch.randn(1, 3, WIDTH).double().requires_grad_()
+    ask = lively(Ask(8, 2, node_width=5)).double()
+    nodes = torch.randn(1, 3, 5).double().requires_grad_()
     with torch.no_grad():
         ask.key_value.weight[8:] = 0  # what is heard; the scores are left
     logits = ask(torch.randn(1, 8, 2, 2).double(), nodes, torch.tensor([0, 2]))

@@ -62,8 +62,9 @@ def test_it_is_a_vit_gnn_of_weighed_channels():
 
 
 def test_every_weight_learns_and_what_is_recomputed_is_told_to_the_network():
-    network = build()
-    network(torch.randn(1, 4, 8, 8, 8)).logits.square().sum().backward()
+    network = build().train()
+    output = network(torch.randn(1, 4, 8, 8, 8))
+    sum(x.square().sum() for x in (output.logits, *output.deep)).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     network.checkpointing = True
     assert network.network.checkpointing

@@ -7,7 +7,7 @@ from liver_toys import settings
 from delineate import models
 from delineate.errors import ConfigError, DataError
 from delineate.models import as_output
-from delineate.models.whole_strides import AnySize
+from delineate.models.any_size import AnySize
 from delineate.systems.liver.networks import SegNetwork, make_network, network_of
 
 SMALL = {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]}

@@ -123,12 +123,12 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     a, b, c = COEFFICIENTS
     gram = wide @ wide.mT
     one = torch.eye(gram.shape[-1], device=gram.device)
-    product = one
-    for _ in range(NUM_STEPS):
+    factor = product = a * one + b * gram + c * (gram @ gram)
+    for _ in range(NUM_STEPS - 1):
         # All these are polynomials of one symmetric matrix: they commute.
+        gram = factor @ gram @ factor
         factor = a * one + b * gram + c * (gram @ gram)
         product = factor @ product
-        gram = factor @ gram @ factor
     found = product @ wide
     return found.mT if tall else found
 

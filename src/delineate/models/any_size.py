@@ -1,35 +1,72 @@
-"""Images of any size for networks that halve the resolution a fixed number of times."""
+"""Images of any size for networks that divide the resolution by a fixed number."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["cut", "padded"]
+from delineate.contracts import Output
+from delineate.models.foreign import as_output
+
+__all__ = ["AnySize", "check_axes", "cut", "padded"]
 
 
-def padded(
-    image: Float[Tensor, "b c *s"], divisor: int, *, axes: int, network: str
-) -> Float[Tensor, "b c *r"]:
-    """The image, its last voxels repeated until every axis is a multiple of `divisor`.
+class AnySize(nn.Module):
+    """A network that takes multiples of its stride only, for images of any size.
 
-    Args:
-        axes: spatial axes that the network takes; another number is a ValueError in its name.
+    The outermost voxels are repeated at the far ends, and what they become is cut off.
     """
-    size = image.shape[2:]
-    if len(size) != axes:
+
+    def __init__(self, network: nn.Module, divisor: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.divisor = tuple(divisor)
+
+    def forward(self, image: Tensor) -> Output:
+        """Logits of the image's size; coarser ones have their share of it, rounded up."""
+        whole = padded(image, self.divisor)
+        return cut(as_output(self.network(whole), whole), image, whole)
+
+
+def check_axes(image: Tensor, axes: int, network: str) -> None:
+    """Raise a ValueError in the network's name for an image of other dimensions."""
+    if image.dim() != axes + 2:
         raise ValueError(
             f"image: this {network} takes {axes} spatial axes, got the shape {tuple(image.shape)}. "
             f"Fix: pass (b, c, {', '.join('ijk'[:axes])}), or another spatial_dims."
         )
-    lacking = [-n % divisor for n in size]
+
+
+def padded(
+    image: Float[Tensor, "b c *s"], divisor: Sequence[int], *, least: int = 1
+) -> Float[Tensor, "b c *r"]:
+    """The image, its last voxels repeated until each axis is a multiple of its divisor.
+
+    Args:
+        least: of the divisor, how many times.
+    """
+    sizes = zip(image.shape[2:], divisor, strict=True)
+    lacking = [max(least * step, -(-n // step) * step) - n for n, step in sizes]
     if not any(lacking):
         return image
     ends = [edge for n in reversed(lacking) for edge in (0, n)]
     return F.pad(image, ends, mode="replicate")
 
 
-def cut(x: Float[Tensor, "b c *r"], size: Sequence[int]) -> Float[Tensor, "b c *s"]:
-    """The part of a padded image's features that belongs to the image."""
-    return x if tuple(x.shape[2:]) == tuple(size) else x[(..., *(slice(n) for n in size))]
+def cut(output: Output, image: Tensor, whole: Tensor) -> Output:
+    """What belongs to the image of the output for the padded one, `whole`.
+
+    Coarser logits keep their share of it, rounded up.
+    """
+    if whole is image or output.logits is None:
+        return output
+    size, full = image.shape[2:], whole.shape[2:]
+    logits, *deep = (_share(x, size, full) for x in (output.logits, *output.deep))
+    return replace(output, logits=logits, deep=tuple(deep))
+
+
+def _share(logits: Tensor, size: Sequence[int], full: Sequence[int]) -> Tensor:
+    kept = [-(-s * n // p) for s, n, p in zip(logits.shape[2:], size, full, strict=True)]
+    return logits[(..., *(slice(n) for n in kept))].contiguous()

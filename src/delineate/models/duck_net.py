@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output
-from delineate.models.any_size import cut, padded
+from delineate.models.any_size import check_axes, cut, padded
 from delineate.models.batch_norm import NormRelu, recomputed
 from delineate.models.blocks import convolution, initialise
 from delineate.models.norm import NormAct
@@ -102,8 +102,9 @@ class DUCKNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
         """Logits at the image's resolution, of an image of any size."""
-        x = padded(image, 2 ** len(self.down), axes=self.spatial_dims, network="DUCKNet")
-        bare = x
+        check_axes(image, self.spatial_dims, "DUCKNet")
+        whole = padded(image, (2 ** len(self.down),) * self.spatial_dims)
+        x = bare = whole
         skips: list[Tensor] = []
         for views, down, pyramid in zip(self.encoder, self.down, self.pyramid, strict=True):
             skips.append(self._run(views, x))
@@ -113,7 +114,7 @@ class DUCKNet(nn.Module):
         for views, skip in zip(reversed(self.decoder), reversed(skips), strict=True):
             risen = F.interpolate(x, size=skip.shape[2:], mode=self.interpolation)
             x = self._run(views, (risen + skip) * self.scale)
-        return Output(logits=cut(self.head(x), image.shape[2:]))
+        return cut(Output(logits=self.head(x)), image, whole)
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
         return recomputed(stage, x) if self.checkpointing else stage(x)

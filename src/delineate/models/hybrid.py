@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output
+from delineate.models.any_size import check_axes, cut, padded
 from delineate.models.blocks import convolution, initialise
 from delineate.models.encoder_decoder import EncoderDecoder, deepened
 from delineate.models.hybrid_blocks import GROUP, Block, Excitation, Gate, Rise, silence
@@ -139,36 +139,16 @@ class HybridCNNTransformer(EncoderDecoder):
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
         """Logits at the image's resolution; coarser ones too while training.
 
-        An image that the levels do not divide is padded with its last voxels. Its coarser logits
-        then come at the image's resolution, each repeated, as no grid of its own has them.
+        An image that the levels do not divide is padded with its last voxels.
         """
-        size = tuple(image.shape[2:])
-        padded = self._padded(image)
-        output = super().forward(padded)
-        if padded is image or output.logits is None:
-            return output
-        full = tuple(padded.shape[2:])
-        cut = (..., *(slice(n) for n in size))
-        deep = tuple(F.interpolate(logits, size=full)[cut] for logits in output.deep)
-        return Output(logits=output.logits[cut], deep=deep)
+        check_axes(image, len(self.divisor), "HybridCNNTransformer")
+        whole = padded(image, self.divisor, least=LEAST_COARSE)
+        return cut(super().forward(whole), image, whole)
 
     def join(self, stage: int, coarse: Tensor, skip: Tensor) -> Tensor:
         """The coarser features on the finer grid, plus the gated skip."""
         risen = self.up[stage](coarse)
         return risen + (self.gates[stage](skip, risen) if len(self.gates) else skip)
-
-    def _padded(self, image: Tensor) -> Tensor:
-        size = tuple(image.shape[2:])
-        if len(size) != len(self.divisor):
-            return image  # refused where the network is entered
-        least = (
-            max(LEAST_COARSE * step, -(-n // step) * step)
-            for n, step in zip(size, self.divisor, strict=True)
-        )
-        lacking = [want - n for want, n in zip(least, size, strict=True)]
-        if not any(lacking):
-            return image
-        return F.pad(image, [n for lack in lacking[::-1] for n in (0, lack)], mode="replicate")
 
 
 class Level(nn.Module):

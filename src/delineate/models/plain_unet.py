@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output
-from delineate.models.any_size import cut, padded
+from delineate.models.any_size import check_axes, cut, padded
 from delineate.models.batch_norm import NormRelu
 from delineate.models.blocks import convolution, initialise, transposed
 
@@ -91,8 +91,9 @@ class PlainUNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
         """Logits at the image's resolution, of an image of any size."""
-        x = padded(image, 2 ** len(self.up), axes=self.spatial_dims, network=type(self).__name__)
-        x = self.stem(x)
+        check_axes(image, self.spatial_dims, type(self).__name__)
+        whole = padded(image, (2 ** len(self.up),) * self.spatial_dims)
+        x = self.stem(whole)
         skips: list[Tensor] = []
         for level, stage in enumerate(self.encoder):
             if level:
@@ -104,7 +105,7 @@ class PlainUNet(nn.Module):
             if self.gates:
                 skip = self.gates[level](skip, up)
             x = self.decoder[level](torch.cat((up, skip), dim=1))
-        return Output(logits=cut(self.head(x), image.shape[2:]))
+        return cut(Output(logits=self.head(x)), image, whole)
 
 
 class Layer(nn.Module):

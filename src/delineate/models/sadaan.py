@@ -31,6 +31,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from delineate.contracts import Output
+from delineate.models.any_size import check_axes, padded
 from delineate.models.batch_norm import NormRelu, recomputed
 from delineate.models.blocks import channels_last, convolution, initialise, transposed
 
@@ -136,14 +137,10 @@ class SADAAN(nn.Module):
 
     def _narrow(self, image: Float[Tensor, "b c *s"]) -> Float[Tensor, "b d *s"]:
         """The channels that the wide features are made of."""
-        if image.dim() != self.prior.dim() + 1:
-            raise ValueError(
-                f"image: this SADAAN takes {self.prior.dim() - 1} spatial axes, got the shape "
-                f"{tuple(image.shape)}. Fix: pass (b, c, {', '.join('ijk'[: self.prior.dim() - 1])}"
-                "), or another spatial_dims."
-            )
+        dims = self.prior.dim() - 1
+        check_axes(image, dims, "SADAAN")
         size = image.shape[2:]
-        x = _padded(image)
+        x = padded(image, (DIVISOR,) * dims)
         if x.dim() == 5 and x.device.type == "cpu":
             x = channels_last(x)
         skips = []
@@ -313,14 +310,6 @@ def _grid(
             f"Fix: {spatial_dims} numbers of voxels, or prior=coarse."
         )
     return tuple(img_size)
-
-
-def _padded(image: Tensor) -> Tensor:
-    """The image with its last voxels repeated until every stage can halve it."""
-    lacking = [-n % DIVISOR for n in image.shape[2:]]
-    if not any(lacking):
-        return image
-    return F.pad(image, [n for lack in reversed(lacking) for n in (0, lack)], mode="replicate")
 
 
 def _stretched(x: Float[Tensor, "k n *r"], length: int) -> Float[Tensor, "k *r m"]:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from delineate.contracts import Output
 from delineate.labels import Labels
+from delineate.models.any_size import check_axes, cut, padded
 from delineate.models.hybrid_transformer import attend
 from delineate.models.vit_gnn_graph import NucleiGraph, read_anatomy
 from delineate.models.vit_gnn_head import Head, run
@@ -55,6 +56,8 @@ class ViTGNN(nn.Module):
         patch_size: voxels of a token along each axis, a power of two.
         dropout: of what is added to tokens and nodes, and inside of the perceptrons.
         width: channels of the head at full resolution; "raster" has its own.
+        deep_supervision: while training, also return logits of every coarser level of the head;
+            that of "raster" has none.
         checkpointing: recompute layers and levels in the backward pass, but not the raster's head.
     """
 
@@ -74,6 +77,7 @@ class ViTGNN(nn.Module):
         patch_size: int = 16,
         dropout: float = 0.1,
         width: int = 16,
+        deep_supervision: bool = True,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -105,23 +109,18 @@ class ViTGNN(nn.Module):
             width=width,
             levels=patch_size.bit_length() - 1,
             graph=nuclei,
+            deep_supervision=deep_supervision,
             checkpointing=checkpointing,
         )
 
     def forward(self, image: Float[Tensor, "b c *s"]) -> Output:
         """Logits of the image's size."""
-        dims = len(self.embed.patch)
-        if image.dim() != dims + 2:
-            raise ValueError(
-                f"image: this ViTGNN takes {dims} spatial axes, got the shape "
-                f"{tuple(image.shape)}. Fix: pass (b, c, {', '.join('ijk'[:dims])}), or another "
-                "spatial_dims."
-            )
-        padded = _filled(image, self.embed.patch)
-        x = self.embed(padded)
+        check_axes(image, len(self.embed.patch), "ViTGNN")
+        whole = padded(image, self.embed.patch)
+        x = self.embed(whole)
         seen: list[Tensor] = []
         if isinstance(self.head, Head):
-            seen = self.head.look(padded)
+            seen = self.head.look(whole)
             x = x + self.head.tell(seen[-1].movedim(1, -1))
         grid = x.shape[1:-1]
         x = x.flatten(1, -2)
@@ -130,12 +129,10 @@ class ViTGNN(nn.Module):
             x = run(layer, x, checkpointing=self.checkpointing)
         tokens = self.norm(x).unflatten(1, grid)
         if isinstance(self.head, Head):
-            logits = self.head(seen, tokens)
+            found = self.head(seen, tokens)
         else:
-            logits = self.head(padded, tokens)
-        if padded is not image:
-            logits = logits[(..., *(slice(n) for n in image.shape[2:]))].contiguous()
-        return Output(logits=logits)
+            found = Output(logits=self.head(whole, tokens))
+        return cut(found, image, whole)
 
     def _positions(self, grid: Sequence[int]) -> Float[Tensor, "n e"]:
         """What is added to each token of the grid."""
@@ -225,11 +222,3 @@ def _check(
         raise ValueError(
             f"ViTGNN: gnn_layers is {gnn_layers}. Fix: at least 1, or graph=none for no graph."
         )
-
-
-def _filled(image: Float[Tensor, "b c *s"], patch: Sequence[int]) -> Float[Tensor, "b c *r"]:
-    """The image with its last voxels repeated to whole patches."""
-    lacking = [-n % step for n, step in zip(image.shape[2:], patch, strict=True)]
-    if not any(lacking):
-        return image
-    return F.pad(image, [n for lack in lacking[::-1] for n in (0, lack)], mode="replicate")

@@ -25,7 +25,7 @@ from delineate.labels import Labels
 __all__ = ["Anatomy", "NucleiGraph", "read_anatomy"]
 
 WIDTH = 256
-"""Channels of a node."""
+"""Channels of a node, or as many as a token has."""
 _SMALLEST = 1e-6
 """A node that no token belongs to keeps what it was."""
 
@@ -90,10 +90,11 @@ class NucleiGraph(nn.Module):
 
     def __init__(self, embed_dim: int, anatomy: Anatomy, *, layers: int, dropout: float) -> None:
         super().__init__()
-        self.nodes = nn.Parameter(torch.randn(len(anatomy.neighbours), WIDTH))
-        self.key = nn.Linear(embed_dim, WIDTH, bias=False)
-        self.value = nn.Linear(embed_dim, WIDTH)
-        self.layers = nn.ModuleList(Messages(dropout) for _ in range(layers))
+        width = min(embed_dim, WIDTH)
+        self.nodes = nn.Parameter(torch.randn(len(anatomy.neighbours), width))
+        self.key = nn.Linear(embed_dim, width, bias=False)
+        self.value = nn.Linear(embed_dim, width)
+        self.layers = nn.ModuleList(Messages(width, dropout) for _ in range(layers))
         self.register_buffer("shares", _shares(anatomy.neighbours), persistent=False)
         self.register_buffer("channels", torch.tensor(anatomy.channels), persistent=False)
 
@@ -109,7 +110,7 @@ class NucleiGraph(nn.Module):
 
     def assign(self, tokens: Float[Tensor, "b n e"]) -> Float[Tensor, "b n m"]:
         """How much each token belongs to each node; the sum over nodes is 1."""
-        scores = F.linear(self.key(tokens), self.nodes) * WIDTH**-0.5
+        scores = F.linear(self.key(tokens), self.nodes) * self.nodes.shape[1] ** -0.5
         # A sum over many tokens of shares far below 1.
         return scores.float().softmax(-1) if scores.dtype.itemsize < 4 else scores.softmax(-1)
 
@@ -117,12 +118,12 @@ class NucleiGraph(nn.Module):
 class Messages(nn.Module):
     """What the neighbours of a node are on average, added to it."""
 
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.own = nn.Linear(WIDTH, WIDTH)
-        self.others = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.own = nn.Linear(width, width)
+        self.others = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
-        self.norm = nn.LayerNorm(WIDTH)
+        self.norm = nn.LayerNorm(width)
 
     def forward(
         self, nodes: Float[Tensor, "b m d"], shares: Float[Tensor, "m m"]

@@ -5,8 +5,9 @@ through convolutions to the tokens' own grid, each halving of the grid doubling 
 is found there is added to the tokens before attention, and once more behind it; on the way up the
 features of each level are added, as in a U-Net.
 
-At the end every voxel f asks the nodes h of the graph by attention, and the score of a voxel and a
-structure's own node is part of the logit of that structure:
+On every level, the coarser ones while training only, every voxel f asks the nodes h of the graph by
+attention, and the score of a voxel and a structure's own node is part of the logit of that
+structure:
 
     q = Q f,   s_m = q . K h_m / sqrt(c),   logits_k = w_k . (f + softmax(s) V h) + b_k + s_m(k)
 
@@ -23,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from delineate.contracts import Output
 from delineate.models.blocks import (
     ConvBlock,
     channels_last,
@@ -32,7 +34,7 @@ from delineate.models.blocks import (
     transposed,
 )
 from delineate.models.hybrid_transformer import attend
-from delineate.models.vit_gnn_graph import WIDTH, NucleiGraph
+from delineate.models.vit_gnn_graph import NucleiGraph
 
 __all__ = ["Ask", "Head", "run"]
 
@@ -45,6 +47,7 @@ class Head(nn.Module):
         width: channels at full resolution.
         levels: how often the grid is halved until it is that of the tokens.
         graph: what the voxels ask; None for no graph.
+        deep_supervision: while training, also give logits of every coarser level.
         checkpointing: recompute each level in the backward pass.
     """
 
@@ -58,6 +61,7 @@ class Head(nn.Module):
         width: int,
         levels: int,
         graph: NucleiGraph | None,
+        deep_supervision: bool,
         checkpointing: bool,
     ) -> None:
         super().__init__()
@@ -76,7 +80,10 @@ class Head(nn.Module):
         self.bottom = nn.Linear(embed_dim, widths[-1])
         self.up = nn.ModuleList(Up(widths[i + 1], widths[i], dims) for i in range(levels))
         self.graph = graph
-        self.read = (Ask if graph else Read)(width, out_channels)
+        self.read = nn.ModuleList(
+            _reader(width, out_channels, graph)
+            for width in widths[: levels if deep_supervision else 1]
+        )
         initialise(self)
 
     def look(self, image: Float[Tensor, "b c *s"]) -> list[Tensor]:
@@ -89,17 +96,19 @@ class Head(nn.Module):
             found.append(x)
         return [*found, self.deepest(x)]
 
-    def forward(
-        self, features: Sequence[Tensor], tokens: Float[Tensor, "b *g e"]
-    ) -> Float[Tensor, "b k *s"]:
-        """Logits at full resolution."""
+    def forward(self, features: Sequence[Tensor], tokens: Float[Tensor, "b *g e"]) -> Output:
+        """Logits at full resolution, and those of coarser levels where they are trained."""
         *skips, x = features
         x = x + self.bottom(tokens).movedim(-1, 1)
-        for level in reversed(self.up):
-            x = self._run(level, x, skips.pop())
-        if self.graph is None:
-            return self._run(self.read, x)
-        return self._run(self.read, x, self.graph(tokens.flatten(1, -2)), self.graph.channels)
+        told = ()
+        if self.graph is not None:
+            told = (self.graph(tokens.flatten(1, -2)), self.graph.channels)
+        logits: list[Tensor] = []
+        for i in reversed(range(len(self.up))):
+            x = self._run(self.up[i], x, skips[i])
+            if i == 0 or (self.training and i < len(self.read)):
+                logits.insert(0, self._run(self.read[i], x, *told))
+        return Output(logits=logits[0], deep=tuple(logits[1:]))
 
     def _run(self, stage: nn.Module, *inputs: Tensor) -> Any:
         return run(stage, *inputs, checkpointing=self.checkpointing)
@@ -140,11 +149,11 @@ class Read(nn.Module):
 class Ask(nn.Module):
     """Logits of voxels that ask the nodes of a graph."""
 
-    def __init__(self, width: int, out_channels: int) -> None:
+    def __init__(self, width: int, out_channels: int, *, node_width: int) -> None:
         super().__init__()
         self.query = nn.Linear(width, width)
         # A bias of keys has no effect on a softmax, one of values that of the classes.
-        self.key_value = nn.Linear(WIDTH, 2 * width, bias=False)
+        self.key_value = nn.Linear(node_width, 2 * width, bias=False)
         self.reading = Read(width, out_channels)
 
     def forward(
@@ -165,6 +174,13 @@ class Ask(nn.Module):
         logits = self.reading.read((voxels + heard).mT)
         own, scale = key.index_select(1, channels), query.shape[-1] ** -0.5
         return torch.baddbmm(logits, own, query.mT, alpha=scale).unflatten(2, x.shape[2:])
+
+
+def _reader(width: int, out_channels: int, graph: NucleiGraph | None) -> nn.Module:
+    """What makes logits of features of so many channels."""
+    if graph is None:
+        return Read(width, out_channels)
+    return Ask(width, out_channels, node_width=graph.nodes.shape[1])
 
 
 def run(stage: nn.Module, *inputs: Tensor, checkpointing: bool) -> Any:

@@ -53,6 +53,7 @@ class MorphogenAugmentedViTGNN(nn.Module):
         patch_size: int = 16,
         dropout: float = 0.1,
         width: int = 16,
+        deep_supervision: bool = True,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -87,6 +88,7 @@ class MorphogenAugmentedViTGNN(nn.Module):
             patch_size=patch_size,
             dropout=dropout,
             width=width,
+            deep_supervision=deep_supervision,
             checkpointing=checkpointing,
         )
 

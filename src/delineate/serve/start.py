@@ -6,6 +6,8 @@ import socket
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from delineate.errors import ConfigError, require
 from delineate.serve.service import Service
@@ -33,7 +35,6 @@ def serve(service: Service, *, host: str, port: int) -> None:
 
     from delineate.serve.app import make_app
 
-    _log_to_stderr()
     # They quote what stands in the header of a scan.
     warnings.filterwarnings("ignore", module="pydicom")
     door = _open(host, port)
@@ -56,7 +57,8 @@ def serve(service: Service, *, host: str, port: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
-    uvicorn.Server(config).run(sockets=[door])
+    with _logging_to_stderr():
+        uvicorn.Server(config).run(sockets=[door])
 
 
 def is_loopback(host: str) -> bool:
@@ -79,7 +81,8 @@ def _open(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _log_to_stderr() -> None:
+@contextmanager
+def _logging_to_stderr() -> Iterator[None]:
     """One line per request, with the time of day."""
     handler = logging.StreamHandler()
     form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
@@ -88,5 +91,11 @@ def _log_to_stderr() -> None:
     # Its warnings quote bytes of what was sent.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     log = logging.getLogger("delineate")
+    level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)

@@ -16,7 +16,7 @@ from delineate.engine.adaptation import Ends
 from delineate.engine.foreign_weights import read_source
 from delineate.engine.transfer import transfer
 from delineate.errors import ConfigError, DataError
-from delineate.models.whole_strides import AnySize
+from delineate.models.any_size import AnySize
 from delineate.systems.liver.settings import ModelTrainingConfig
 
 __all__ = ["SegNetwork", "make_network", "network_of"]

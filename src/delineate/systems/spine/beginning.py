@@ -13,7 +13,7 @@ from delineate.engine.foreign_weights import Source, read_source
 from delineate.engine.transfer import transfer
 from delineate.engine.transfer_report import Report
 from delineate.errors import ConfigError, DataError
-from delineate.models.whole_strides import AnySize
+from delineate.models.any_size import AnySize
 from delineate.systems.spine.classifiers import published
 from delineate.systems.spine.settings import Directory, Model
 

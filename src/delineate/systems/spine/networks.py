@@ -27,7 +27,7 @@ from delineate.config import Part, build
 from delineate.config.arguments import fit, parameters, wrong_arguments
 from delineate.config.words import did_you_mean
 from delineate.errors import ConfigError
-from delineate.models.whole_strides import AnySize
+from delineate.models.any_size import AnySize
 from delineate.systems.spine.activation import Form, choose_form
 from delineate.systems.spine.bases import BaseModel
 from delineate.systems.spine.classifiers import CLASSIFIERS
