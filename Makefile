@@ -6,7 +6,7 @@ SOURCES := src tests bench
 BENCH_PIP := .bench/bin/pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt --constraint bench/constraints.txt
 
-.PHONY: demo test slow check docs bench peers clean
+.PHONY: demo test slow check docs bench peers timm clean
 
 demo: $(BIN)/.run
 	$(BIN)/delineate demo
@@ -32,12 +32,18 @@ peers: .bench/.dev
 		tests/engine/test_transfer.py tests/metrics/test_surface_peers.py \
 		tests/export/test_onnx_file.py tests/export/test_bundle.py
 
+# What needs timm, in an environment of its own of several GB.
+timm: .timm/.ready
+	.timm/bin/python -m pytest -m "not gpu" tests/systems/test_spine_networks.py \
+		tests/systems/test_spine_rates.py tests/systems/test_spine_schema.py \
+		tests/models/test_foreign.py
+
 # DATA=a Decathlon folder takes real scans instead of drawn ones.
 bench: .bench/.ready
 	.bench/bin/python bench/results.py $(if $(DATA),--data "$(DATA)")
 
 clean:
-	rm -rf .venv .bench demo build dist
+	rm -rf .venv .bench .timm demo build dist
 
 # torch first and pinned: the CPU build where the machine offers one.
 $(BIN)/.run: pyproject.toml constraints.txt
@@ -60,4 +66,12 @@ $(BIN)/.dev: $(BIN)/.run
 
 .bench/.dev: .bench/.ready
 	$(BENCH_PIP) --editable ".[dev,albumentations,monai,onnx]"
+	touch $@
+
+# timm needs torchvision, which fails beside a CPU build: an older torch is no CPU build anywhere.
+.timm/.ready: pyproject.toml constraints.txt
+	test -x .timm/bin/python || $(PYTHON) -m venv .timm
+	grep --invert-match '^torch==' constraints.txt > .timm/constraints.txt
+	.timm/bin/pip install --quiet --disable-pip-version-check \
+		--constraint .timm/constraints.txt "torch<2.13" torchvision --editable ".[dev,timm]"
 	touch $@
