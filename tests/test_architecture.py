@@ -30,8 +30,8 @@ FLOORS = (
     "training predicting",
     "run profiling",
     "demonstration crossval stages cluster export serve",
-    "systems",
     "console",
+    "systems",
     "commands",
     "cli",
 )

@@ -178,5 +178,8 @@ def test_bars_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(progress, "errors", shown)
     with console.showing_progress() as bars:
         list(bars.track("abc", 3, "reading"))
+        bars.figures = ", Dice 0.5"
+        bars.training(0.5, "step 1")
     assert "reading" in out.getvalue()
+    assert "training, step 1, Dice 0.5" in out.getvalue()
     assert out.getvalue().endswith("\x1b[1A\x1b[2K")

@@ -3,10 +3,10 @@
 import json
 import logging
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from delineate.config import Config, dump_config, load_config
 from delineate.errors import ConfigError, DataError
 from delineate.folder_lock import LOCK, alone_in
 from delineate.io import atomic_path, is_image, stem
+from delineate.notes import writing_notes
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "first_free"]
+
+log = logging.getLogger("delineate")
 
 HARMLESS = {"run_dir", "data.cache", "train.checkpoint", "train.workers", "track"}
 """Keys that change no weight: a run may go on with others."""
@@ -156,6 +159,14 @@ class RunFolder:
                 f"{'; '.join(other)}. Fix: choose another run_dir{anew}."
             )
 
+    def is_another(self, config: Config) -> bool:
+        """Whether the run here was begun as another."""
+        try:
+            self.refuse_another(config)
+        except ConfigError:
+            return True
+        return False
+
     def write_json(self, name: str, data: Any) -> None:
         """Save plain data under a name."""
         with atomic_path(self.path / name) as part:
@@ -173,7 +184,7 @@ class RunFolder:
 
     def say(self, text: str) -> None:
         """A line of the run's log."""
-        logging.getLogger("delineate").info(text)
+        log.info(text)
 
     def drop_states(self) -> None:
         """Remove what only an unfinished training needs."""
@@ -196,21 +207,31 @@ class RunFolder:
 
     @contextmanager
     def _logging(self, mode: str) -> Iterator[None]:
-        handler = logging.FileHandler(self.path / "log.txt", mode=mode, encoding="utf-8")
-        form = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-        form.converter = time.gmtime
-        handler.setFormatter(form)
-        log = logging.getLogger("delineate")
-        log.setLevel(logging.INFO)
-        log.addHandler(handler)
-        try:
-            yield
-        except BaseException as error:
-            log.error("%s: %s", type(error).__name__, error)
-            raise
-        finally:
-            log.removeHandler(handler)
-            handler.close()
+        with writing_notes(self.path / "log.txt", mode):
+            try:
+                yield
+            except BaseException as error:
+                log.error("%s: %s", type(error).__name__, error)
+                raise
+
+
+def _taken(config: Config) -> bool:
+    run = RunFolder(config.run_dir)
+    return run.finished or (run.unfinished and run.is_another(config))
+
+
+def first_free(
+    first: Path, make: Callable[[Path], Config], taken: Callable[[Config], bool] = _taken
+) -> Config:
+    """What is made for `first`, or else for the first of `first_2`, ... that is not taken.
+
+    Args:
+        taken: whether a run that is not to be gone on with lies in the folder of a configuration:
+            a finished one, or an unfinished one of another configuration.
+    """
+    names = (first.name if n == 1 else f"{first.name}_{n}" for n in count(1))
+    made = (make(first.with_name(name)) for name in names)
+    return next(config for config in made if not taken(config))
 
 
 def _flat(section: dict[str, Any], above: str = "") -> dict[str, Any]:

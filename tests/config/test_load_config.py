@@ -136,6 +136,15 @@ def test_a_dotted_key_in_a_file_is_to_be_nested(write):
             "loss.0.weight wants a number of at least 0, or a ramp such as {start: 0.1, end: 1}, "
             "begin before finish, got {start: 0, end: 1, begin: 0.5, finish: 0.2}.",
         ),
+        (
+            "loss: [{name: Dice, weight: {a: 1}}]",
+            "loss.0.weight wants a number of at least 0, or a ramp such as {start: 0.1, end: 1}, "
+            "begin before finish, got {a: 1}.",
+        ),
+        (
+            "train: {device: cud}",
+            "train.device wants auto, cpu or cuda, got 'cud'. Did you mean 'cuda'?",
+        ),
         ("loss: []", "loss wants a list of one or more loss terms, got []."),
         ("loss: {name: Dice}", "loss wants a list of one or more loss terms, got {name: 'Dice'}."),
         ("loss: [Dice]", "loss.0 wants name: and its arguments, got 'Dice'."),

@@ -42,7 +42,7 @@ def test_every_layout_is_found_again_with_the_drawn_voxels(
     assert mask.shape == shape
 
 
-@pytest.mark.parametrize("kind", ["organs", "lesions", "nuclei", "slices"])
+@pytest.mark.parametrize("kind", ["organs", "lesions", "nuclei", "slices", "spine"])
 def test_nnunet_keeps_channels_and_the_whole_hierarchy(tmp_path: Path, kind: str) -> None:
     subject = PHANTOMS[kind].subject
     shape = SMALL[len(subject.shape)]
@@ -86,7 +86,7 @@ def test_a_case_depends_on_seed_and_number_alone(tmp_path: Path, kind: str) -> N
     assert not np.array_equal(first, differs)
 
 
-@pytest.mark.parametrize("kind", ["organs", "lesions", "nuclei", "slices"])
+@pytest.mark.parametrize("kind", ["organs", "lesions", "nuclei", "slices", "spine"])
 def test_every_class_is_large_enough_and_differs_from_its_surroundings(kind: str) -> None:
     subject = PHANTOMS[kind].subject
     drawings = [draw(kind, 0, i) for i in range(3)]

@@ -1,7 +1,5 @@
 """The documented probabilities and shares on the engine's parts; the pipeline of single samples."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +15,7 @@ from delineate.plan import Network, Plan
 from delineate.systems.brainstem import AugmentationPipeline
 from delineate.systems.brainstem.augmentation import bending, parts
 from delineate.systems.brainstem.morphogen import calm_lists
+from delineate.systems.brainstem.settings import TrainingConfig
 
 LABELS = Labels(
     classes=(
@@ -28,17 +27,6 @@ LABELS = Labels(
     )
 )
 SIZE = (24, 20, 16)
-
-
-@dataclass
-class Wish:
-    elastic_prob: float = 0.8
-    noise_prob: float = 0.6
-    cutmix_prob: float = 0.4
-    morphogen_aware: bool = True
-    patch_size: tuple[int, ...] = (64, 64, 64)
-    batch_size: int = 4
-    input_channels: int = 1
 
 
 def assemble(wish, labels=LABELS, **rest):
@@ -55,7 +43,7 @@ def assemble(wish, labels=LABELS, **rest):
 
 
 def test_the_configuration_builds_the_documented_parts():
-    elastic, mix, noise = assemble(Wish()).transforms
+    elastic, mix, noise = assemble(TrainingConfig()).transforms
     assert isinstance(elastic, AnatomicElastic)
     assert elastic.elastic.probability == 0.8
     assert elastic.shares == {2: 1.0, 3: 0.7, 4: 0.5}
@@ -67,24 +55,24 @@ def test_the_configuration_builds_the_documented_parts():
 
 
 def test_what_is_not_wanted_is_left_out(caplog):
-    assert parts(Wish(elastic_prob=0, noise_prob=0, cutmix_prob=0), LABELS) == []
+    assert parts(TrainingConfig(elastic_prob=0, noise_prob=0, cutmix_prob=0), LABELS) == []
     with caplog.at_level("INFO", logger="delineate"):
-        names = [part["name"] for part in parts(Wish(batch_size=1), LABELS)]
+        names = [part["name"] for part in parts(TrainingConfig(batch_size=1), LABELS)]
     assert "StructureMix" not in names
     assert "a batch of one has no second sample: no nuclei are pasted" in caplog.text
-    assert "calm" not in parts(Wish(morphogen_aware=False), LABELS)[0]
+    assert "calm" not in parts(TrainingConfig(morphogen_aware=False), LABELS)[0]
 
 
 def test_documented_priorities_are_those_of_the_sixteen_class_schema_only():
     sixteen = Labels.from_names({f"nucleus {i}": i for i in range(1, 16)})
-    _, mix, _ = assemble(Wish(), sixteen).transforms
+    _, mix, _ = assemble(TrainingConfig(), sixteen).transforms
     shares = [mix.priorities.get(c, mix.rest) for c in range(1, 16)]
     assert shares == [0.7, 0.7, 1, 0.7, 0.5, 0.5, 0.5, 1, 0.3, 0.5, 0.5, 1, 0.5, 0.5, 0.3]
 
 
 def test_part_of_a_volume_is_calm_by_its_place_in_the_whole():
     within = ((0.0, 1.0), (0.0, 1.0), (0.4, 1.0))
-    elastic = assemble(Wish(), within=within).transforms[0]
+    elastic = assemble(TrainingConfig(), within=within).transforms[0]
     np.testing.assert_allclose(elastic.calm[2][0], 0.2 - 0.4 * 0.18)
     np.testing.assert_allclose(elastic.calm[2][-1], 0.02)
 
@@ -188,7 +176,7 @@ def test_samples_of_different_sizes_are_refused():
 def test_two_patches_of_one_case_are_as_calm_as_their_places():
     """Through the batch, as training does it."""
     labels = Labels.from_names({"a": 1})
-    wish = Wish(elastic_prob=1.0, noise_prob=0, cutmix_prob=0, patch_size=SIZE)
+    wish = TrainingConfig(elastic_prob=1.0, noise_prob=0, cutmix_prob=0, patch_size=SIZE)
     chain = assemble(wish, labels)
     image = torch.arange(SIZE[0], dtype=torch.float32).view(-1, 1, 1).expand(SIZE)
     batch = Batch(

@@ -68,7 +68,7 @@ from brain.modules.brainstem_seg import BrainstemDataset, HierarchicalLoss, Metr
 from brain.modules.brainstem_segmentation import InferenceConfig, auto_segment_brainstem
 from brain.modules.brainstem_segmentation.data_augmentation_designer import AugmentationPipeline
 from brain.modules.brainstem_segmentation.model_architecture_designer import ViTGNN
-from brain.modules.brainstem_seg import TrainingConfig
+from brain.modules.brainstem_seg.pipeline import TrainingConfig
 
 config = TrainingConfig(patch_size=(16, 16, 16))
 data = BrainstemDataset("data/datasets/brainstem_segmentation", config, "val")
@@ -138,3 +138,4 @@ def test_a_mistake_is_a_message(tmp_path: Path):
     said = run(world, "-m", "brain.modules.brainstem_seg.pipeline", code=2)
     assert "no folder in it has T2w.nii.gz and manual_segmentation.nii.gz" in said
     assert "Traceback" not in said
+    assert "Warning" not in said

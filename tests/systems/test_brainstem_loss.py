@@ -1,7 +1,5 @@
 """The documented loss: the same terms as a training's, and a minimum that no id moves."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +11,7 @@ from delineate.labels import Class, Labels
 from delineate.losses import Edges, Focal, HierarchicalFocal
 from delineate.plan import Network, Plan
 from delineate.systems.brainstem.loss import HierarchicalLoss, terms
+from delineate.systems.brainstem.settings import TrainingConfig
 
 LABELS = Labels(
     classes=(
@@ -28,14 +27,6 @@ LABELS = Labels(
 K = LABELS.channels
 
 
-@dataclass
-class Wish:
-    focal_alpha: float = 0.25
-    focal_gamma: float = 2.0
-    boundary_weight: float = 0.2
-    hierarchy_weight: float = 0.3
-
-
 def sample():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, K, 4, 5, 3, generator=generator)
@@ -44,7 +35,7 @@ def sample():
 
 def test_the_total_is_the_documented_sum_of_terms():
     logits, ids = sample()
-    found = HierarchicalLoss(LABELS, Wish())(logits, ids)
+    found = HierarchicalLoss(LABELS, TrainingConfig())(logits, ids)
     pair = Output(logits=logits), Target(mask=ids)
     focal = 0.25 * Focal(gamma=2.0)(*pair)
     boundary, hierarchy = Edges()(*pair), 0.25 * HierarchicalFocal(labels=LABELS)(*pair)
@@ -57,20 +48,22 @@ def test_the_total_is_the_documented_sum_of_terms():
     assert list(found) == list(expected)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, msg=name)
-    torch.testing.assert_close(HierarchicalLoss(LABELS, Wish())(logits, ids[:, None]), found)
+    torch.testing.assert_close(
+        HierarchicalLoss(LABELS, TrainingConfig())(logits, ids[:, None]), found
+    )
 
 
 def test_focal_is_alpha_times_a_power_of_doubt_times_the_cross_entropy():
     logits, ids = sample()
     entropy = F.cross_entropy(logits, ids, ignore_index=-1, reduction="none")
     expected = (0.3 * (1 - (-entropy).exp()) ** 1.5 * entropy)[ids >= 0].mean()
-    found = HierarchicalLoss(LABELS, Wish(focal_alpha=0.3, focal_gamma=1.5))(logits, ids)
+    found = HierarchicalLoss(LABELS, TrainingConfig(focal_alpha=0.3, focal_gamma=1.5))(logits, ids)
     torch.testing.assert_close(found["focal_loss"], expected)
 
 
 def test_a_training_by_configuration_has_the_same_total():
     logits, ids = sample()
-    config = Config.model_validate({"data": {"root": "."}, "loss": terms(Wish(), LABELS)})
+    config = Config.model_validate({"data": {"root": "."}, "loss": terms(TrainingConfig(), LABELS)})
     network = Network(features=(2,), strides=((1, 1, 1),), kernels=((3, 3, 3),), convolutions=(1,))
     plan = Plan(
         channels=("image",), labels=LABELS, spacing=(1.0,) * 3, shape=(8, 8, 8),
@@ -79,7 +72,7 @@ def test_a_training_by_configuration_has_the_same_total():
     )  # fmt: skip
     found = assemble_loss(config, plan)(Output(logits=logits), Target(mask=ids))
     assert list(found) == ["Focal", "Edges", "HierarchicalFocal"]
-    total = HierarchicalLoss(LABELS, Wish())(logits, ids)["total_loss"]
+    total = HierarchicalLoss(LABELS, TrainingConfig())(logits, ids)["total_loss"]
     torch.testing.assert_close(sum(found.values()), total)
 
 
@@ -88,18 +81,18 @@ def test_the_truth_costs_nothing_whatever_the_class(label):
     ids = torch.zeros(1, 6, 6, 6, dtype=torch.long)
     ids[0, 2:4, 1:5, 3:] = label
     sure = 90.0 * F.one_hot(ids, K).movedim(-1, 1)
-    found = HierarchicalLoss(LABELS, Wish())(sure, ids)
+    found = HierarchicalLoss(LABELS, TrainingConfig())(sure, ids)
     assert all(value < 1e-12 for value in found.values())
 
 
 def test_weights_of_nothing_and_flat_labels_leave_terms_out(caplog):
-    names = [entry["name"] for entry in terms(Wish(boundary_weight=0.0), LABELS)]
+    names = [entry["name"] for entry in terms(TrainingConfig(boundary_weight=0.0), LABELS)]
     assert names == ["Focal", "HierarchicalFocal"]
     flat = Labels.from_names({"a": 1, "b": 2})
     with caplog.at_level("INFO", logger="delineate"):
-        assert [entry["name"] for entry in terms(Wish(), flat)] == ["Focal", "Edges"]
+        assert [entry["name"] for entry in terms(TrainingConfig(), flat)] == ["Focal", "Edges"]
     assert "no class of the labels unites others: the loss has no hierarchy term" in caplog.text
-    found = HierarchicalLoss(flat, Wish(boundary_weight=0.0))(
+    found = HierarchicalLoss(flat, TrainingConfig(boundary_weight=0.0))(
         torch.randn(1, 3, 4, 4), torch.ones(1, 4, 4).long()
     )
     assert found["boundary_loss"] == found["hierarchy_loss"] == 0

@@ -103,7 +103,7 @@ def test_without_a_model_nothing_is_guessed(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(DataError, match=r"no trained model is there\. Fix: train one"):
         auto_segment_brainstem(np.zeros((4, 4, 4)))
     (tmp_path / "best_model.pth").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="not a checkpoint that can be read as weights"):
+    with pytest.raises(DataError, match="not a readable checkpoint"):
         auto_segment_brainstem(np.zeros((4, 4, 4)), model_path="best_model.pth")
     torch.save({"epoch": 0, "model_state_dict": {}}, "best_model.pth")
     with pytest.raises(DataError, match="has no 'config'"):

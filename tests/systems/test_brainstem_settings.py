@@ -18,7 +18,7 @@ from delineate.systems.brainstem.network import network_entry
 from delineate.systems.brainstem.pace import choose_pace
 from delineate.systems.brainstem.prepared import Prepared, prepare_tree
 from delineate.systems.brainstem.settings import plain
-from delineate.systems.brainstem.translate import Places, make_config, make_plan
+from delineate.systems.brainstem.translate import make_config, make_plan
 from delineate.systems.brainstem.tree import read_tree
 
 DOCUMENTED = {
@@ -124,8 +124,7 @@ def test_settings_become_a_configuration_that_builds(prepared: Prepared, tmp_pat
     plan = make_plan(config, prepared)
     pace = choose_pace(config, plan, subjects=1)
     assert (pace.steps_per_epoch, pace.steps, pace.parts) == (4, 48, 1)
-    places = Places(run=tmp_path / "run", plan=tmp_path / "plan.json", cache=tmp_path / "cache")
-    engine = make_config(config, prepared, pace, places)
+    engine = make_config(config, prepared, pace, tmp_path / "run")
     check_parts(engine)
     assert engine.train.budget.steps == 48
     assert engine.train.validations == 4
@@ -142,8 +141,9 @@ def test_settings_become_a_configuration_that_builds(prepared: Prepared, tmp_pat
     loss = assemble_loss(engine, plan)
     assert set(loss.terms) == {"Focal", "Edges", "HierarchicalFocal"}
     assemble_augmentation(engine, plan)
-    write_plan(plan, places.plan)
-    assert read_plan(places.plan) == plan
+    assert engine.plan.file == tmp_path / "plan.json"
+    write_plan(plan, engine.plan.file)
+    assert read_plan(engine.plan.file) == plan
 
 
 def test_settings_that_are_off_leave_their_parts_out(prepared: Prepared, tmp_path: Path):
@@ -151,8 +151,7 @@ def test_settings_that_are_off_leave_their_parts_out(prepared: Prepared, tmp_pat
         elastic_prob=0.0, noise_prob=0.0, cutmix_prob=0.0, boundary_weight=0.0, hierarchy_weight=0.0
     )
     pace = choose_pace(config, make_plan(config, prepared), subjects=1)
-    places = Places(run=tmp_path / "run", plan=tmp_path / "plan.json", cache=tmp_path / "cache")
-    engine = make_config(config, prepared, pace, places)
+    engine = make_config(config, prepared, pace, tmp_path / "run")
     assert engine.augment == ()
     assert [term.name for term in engine.loss] == ["Focal"]
 

@@ -65,7 +65,7 @@ def test_moments_of_other_shapes_are_refused():
 
 
 def test_a_file_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path):
-    with pytest.raises(DataError, match=r"no such file. Fix: give a checkpoint"):
+    with pytest.raises(DataError, match=r"no such file. Fix: give a best_model.pth or"):
         read_checkpoint(tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("no checkpoint")
     with pytest.raises(DataError, match=r"not a readable checkpoint"):

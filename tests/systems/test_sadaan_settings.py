@@ -63,7 +63,7 @@ def test_what_is_said_later_wins_and_a_dict_keeps_what_was_said_before():
             "training.num_epochs wants a whole number of at least 1, got 2.5.",
         ),
         ("augmentation.enabled=yes", "augmentation.enabled wants True or False, got 'yes'."),
-        ("loss_weights=3", "loss_weights wants a dict of its keys, got 3."),
+        ("loss_weights=3", "loss_weights wants a section of keys, got 3."),
         (
             "optimizer.type=sgd",
             "optimizer.type wants adamw or adam, got 'sgd'.",

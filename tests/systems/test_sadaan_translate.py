@@ -12,7 +12,6 @@ from delineate.systems.sadaan.plateau import LossPlateau
 from delineate.systems.sadaan.settings import Settings, read_settings
 from delineate.systems.sadaan.translate import (
     TERMS,
-    Places,
     find_mirrored_axes,
     make_config,
     make_plan,
@@ -30,8 +29,7 @@ def read(root: Path, *words: str) -> Settings:
 
 
 def config(root: Path, *words: str) -> Config:
-    places = Places(run=root / "run", plan=root / "plan.json", cache=root / "cache")
-    return make_config(read(root, *words), places, mirrored=(2,))
+    return make_config(read(root, *words), root / "run", mirrored=(2,))
 
 
 def test_the_recipe_has_the_documented_defaults(root: Path):

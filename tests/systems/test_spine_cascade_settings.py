@@ -47,10 +47,16 @@ def test_a_file_says_which_classes_go_on(tmp_path: Path):
     ("text", "said"),
     [
         ("minimum_slice: 3\n", r"unknown key 'minimum_slice'. Did you mean 'minimum_slices'\?"),
-        ("gates:\n  - {name: a, checkpoint: a, keep: []}\n", "gates.0.keep"),
+        (
+            "gates:\n  - {name: a, checkpoint: a, keep: []}\n",
+            "gates.0.keep wants a list of one or more classes, numbers or names, got",
+        ),
         ("gates:\n  - {name: a, keep: [1]}\n", "missing key 'gates.0.checkpoint'"),
-        ("batch_size: 0\n", "batch_size wants a number of at least 1, got 0"),
-        ("lesion: {confidence: 2}\n", "lesion.confidence wants"),
+        ("batch_size: 0\n", "batch_size wants a whole number of at least 1, got 0"),
+        (
+            "lesion: {confidence: 2}\n",
+            "lesion.confidence wants a number of at least 0 and up to 1, got 2",
+        ),
         ("- a\n", "wants keys such as weights and gates"),
     ],
 )
@@ -62,5 +68,5 @@ def test_mistakes_are_told_with_their_line(text: str, said: str, tmp_path: Path)
 
 
 def test_a_mistaken_word_is_one_of_the_command_line():
-    with pytest.raises(ConfigError, match="command line: batch_size wants a number"):
+    with pytest.raises(ConfigError, match="command line: batch_size wants a whole number of at"):
         read_cascade(None, batch_size=0)

@@ -167,9 +167,9 @@ def test_all_that_is_wrong_is_told_at_once(write: Write):
     )
     said = refused(path).splitlines()
     assert said[0] == f"{path}:12: missing key 'model.loss.name'. Fix: add it."
-    assert said[1] == f"{path}:18: trainer.epochs wants a whole number, got 'many'."
-    assert said[2].startswith(f"{path}:22: trainer.precision wants '16-mixed', ")
-    assert said[3].endswith("wants 'train', 'val' or 'test', got 'valley'.")
+    assert said[1] == f"{path}:18: trainer.epochs wants a whole number of at least 1, got 'many'."
+    assert said[2].startswith(f"{path}:22: trainer.precision wants 16-mixed, bf16-mixed, ")
+    assert said[3].endswith("wants a list of train, val or test, got ['train', 'valley'].")
 
 
 @pytest.mark.parametrize(
@@ -188,6 +188,10 @@ def test_a_file_that_is_no_yaml_or_makes_objects_is_refused(write: Write):
     assert f"{path}:18" in refused(path)
     path = write(("epochs: 200", "epochs: &a [*a]"))
     assert "grows without end" in refused(path)
+    path = write(("epochs: 200", "epochs: \x01"))
+    assert f"{path}:18: not YAML: there is a character that text cannot hold." in refused(path)
+    path = write(("epochs: 200", "<<: 200"))
+    assert f"{path}:18: not YAML: while constructing a mapping, expected a map" in refused(path)
 
 
 def test_a_key_that_stands_twice_is_told_and_the_last_one_counts(

@@ -43,6 +43,11 @@ def test_every_documented_network_draws_masks_of_the_size_of_any_slice():
 def test_keys_have_their_effect():
     plain = weights(built("UNET", features=4, depth=2).network)
     assert weights(built("UNET", features=4, depth=3).network) > plain
+    normed = [built(n, features=4, depth=2, use_batch_norm=True) for n in ("UNET", "AttentionUNET")]
+    assert weights(normed[0].network) > plain
+    assert weights(normed[1].network) == weights(
+        built("AttentionUNET", features=4, depth=2).network
+    )
     assert (
         weights(built("AttentionUNET", features=4, depth=2, use_batch_norm=False).network) > plain
     )
@@ -97,6 +102,10 @@ def test_unknown_names_and_keys_are_told(caplog: pytest.LogCaptureFixture):
     assert all(name in str(told.value) for name in NAMES)
     with pytest.raises(ConfigError, match=r"unknown argument 'featurs'\. Did you mean 'features'"):
         built("UNET", featurs=3)
+    with pytest.raises(ConfigError, match=r"model AttentionUNET: depth wants .*, got '3'"):
+        built("AttentionUNET", depth="3")
+    with pytest.raises(ConfigError, match="unknown argument 'attention'"):
+        built("UNET", attention=True)
     with pytest.raises(ConfigError, match="features and init_features are one"):
         built("UNET", features=3, init_features=3)
     with caplog.at_level(logging.WARNING, "delineate"):

@@ -184,11 +184,12 @@ def test_all_mistakes_are_told_at_once():
         parse_settings(wrong, "mine.yaml")
     assert str(caught.value).splitlines() == [
         "mine.yaml: model.base_filters wants a multiple of 8, the width of a group, got 20.",
-        "mine.yaml: model.num_classes: input should be 1, got 4.",
+        "mine.yaml: model.num_classes wants 1, got 4.",
         "mine.yaml: unknown key 'training.epoch'. Did you mean 'epochs'?",
-        "mine.yaml: stages has no stage 'zebra'. There are: " + ", ".join(STAGE_NAMES) + ".",
+        "mine.yaml: stages has no stage 'zebra'. There are: stage1_basic, stage2_attention, "
+        "stage3_hybrid_small and stage4_hybrid_full.",
         "mine.yaml: unknown key 'optimiser'. There are: model, training, loss, data, augmentation, "
-        "hardware, stages, meta.",
+        "hardware, stages and meta.",
     ]
 
 

@@ -33,7 +33,7 @@ def synth(
     kind: Annotated[
         str,
         typer.Argument(
-            help="organs, heart, lesions, nuclei, brainstem, slices, structures or liver."
+            help="organs, heart, lesions, nuclei, brainstem, slices, structures, liver or spine."
         ),
     ],
     out: Annotated[Path, typer.Argument(help="An empty or new folder.")],

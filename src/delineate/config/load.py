@@ -11,6 +11,7 @@ from delineate.config.places import Place, refuse
 from delineate.config.recipes import recipe_path
 from delineate.config.schema import Config
 from delineate.config.stages import stage_configs
+from delineate.config.text_file import read_text
 from delineate.config.words import spell
 from delineate.config.yaml_text import Reading, read_yaml, write_yaml
 from delineate.errors import ConfigError
@@ -56,13 +57,7 @@ def _find(source: str | Path) -> tuple[Path, str]:
 
 
 def _read(path: Path, name: str) -> Reading:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{name}: not text in UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror}.") from None
-    reading = read_yaml(text, lambda line: Place(name, line))
+    reading = read_yaml(read_text(path, name), lambda line: Place(name, line))
     if reading.data is None:
         reading.data = {}
     if not isinstance(reading.data, dict):

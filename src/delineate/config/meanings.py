@@ -10,6 +10,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from delineate.config import parts, schema
@@ -19,7 +20,7 @@ from delineate.config.schema import Config
 __all__ = ["json_schema", "meaning"]
 
 
-def meaning(model: type[schema.Section], key: str) -> str:
+def meaning(model: type[BaseModel], key: str) -> str:
     """The line below a field; a section that has none of its own says what its class says."""
     for owner in model.__mro__:
         if (text := _texts().get((owner.__name__, key))) is not None:

@@ -44,6 +44,8 @@ def describe(annotation: Any, *, plural: bool = False) -> str:
         return "paths" if plural else "a path"
     if annotation is NoneType:
         return "null"
+    if annotation is Any:
+        return "values" if plural else "anything"
     if hasattr(annotation, "model_fields"):
         return _describe_section(annotation, plural=plural)
     return getattr(annotation, "__name__", str(annotation))
@@ -52,7 +54,7 @@ def describe(annotation: Any, *, plural: bool = False) -> str:
 def _describe_section(model: Any, *, plural: bool) -> str:
     if "name" in model.model_fields:
         return "entries of name: and arguments" if plural else "name: and its arguments"
-    return "a section of keys"
+    return "sections of keys" if plural else "a section of keys"
 
 
 def _alternatives(annotation: Any) -> list[str]:

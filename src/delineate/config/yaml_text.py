@@ -14,7 +14,7 @@ import yaml
 from delineate.config.places import Key, Mistake, Place, Places, dotted
 from delineate.errors import ConfigError
 
-__all__ = ["Reading", "read_yaml", "write_yaml"]
+__all__ = ["Reading", "Walk", "read_yaml", "write_yaml"]
 
 TAG = "tag:yaml.org,2002:"
 TRAP = "!yes-or-no"
@@ -30,7 +30,7 @@ SCALARS = (
     (TRAP, r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF", list("yYnNoO")),
 )
 MEANS_TRUE = {"yes", "on"}
-MAX_VALUES, MAX_DEPTH = 10_000, 40
+MAX_VALUES, MAX_DEPTH = 20_000, 40
 
 
 class Loader(yaml.SafeLoader):
@@ -67,15 +67,7 @@ def read_yaml(text: str, place: Callable[[int], Place], *, start: Key = ()) -> R
         place: From a line, counted from 1, to the place that messages name.
         start: The key that the text is the value of.
     """
-    try:
-        node = yaml.compose(text, Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(_explain(error, text, place)) from None
-    reading = Reading(data=None)
-    if node is not None:
-        reading.places[start] = place(node.start_mark.line + 1)
-        reading.data = _Walk(reading, place).value(node, start)
-    return reading
+    return _StrictWalk(Loader, place).read(text, start)
 
 
 def write_yaml(value: Any, *, flow: bool = False) -> str:
@@ -85,19 +77,45 @@ def write_yaml(value: Any, *, flow: bool = False) -> str:
     )
 
 
-class _Walk:
-    """From nodes to values, places and mistakes."""
+class Walk:
+    """Abstract: from the nodes of one text to values, places and mistakes.
 
-    def __init__(self, reading: Reading, place: Callable[[int], Place]) -> None:
-        self.reading = reading
-        self.place = place
+    Args:
+        kind: what knows the tags of scalars.
+        place: from a line, counted from 1, to the place that messages name.
+    """
+
+    def __init__(self, kind: type[yaml.SafeLoader], place: Callable[[int], Place]) -> None:
+        self.kind = kind
+        self.at = place
+        self.reading = Reading(data=None)
         self.count = 0
 
+    def read(self, text: str, start: Key = ()) -> Reading:
+        """Read one document; what is not YAML at all is a ConfigError."""
+        try:
+            self.loader = self.kind(text)
+            node = self.loader.get_single_node()
+            if node is not None:
+                self.reading.data = self.item(node, start)
+        except yaml.YAMLError as error:
+            raise ConfigError(_explain(error, text, self.at)) from None
+        return self.reading
+
+    def mapping(self, node: yaml.MappingNode, key: Key) -> dict[Any, Any]:
+        """The values by their keys."""
+        raise NotImplementedError
+
+    def scalar(self, node: yaml.Node, key: Key) -> Any:
+        """A number, a text, true, false or None."""
+        raise NotImplementedError
+
     def value(self, node: yaml.Node, key: Key) -> Any:
+        """What a node says, with all that is in it."""
         self.count += 1
         if self.count > MAX_VALUES or len(key) > MAX_DEPTH:
             raise ConfigError(
-                f"{self.place(node.start_mark.line + 1)}: an alias (*name) grows without end. "
+                f"{self.place(node)}: an alias (*name) grows without end. "
                 "Fix: write the values out."
             )
         if isinstance(node, yaml.MappingNode):
@@ -107,23 +125,36 @@ class _Walk:
         return self.scalar(node, key)
 
     def item(self, node: yaml.Node, key: Key) -> Any:
-        self.reading.places[key] = self.place(node.start_mark.line + 1)
+        """The value of a node that stands for itself, in its place."""
+        self.reading.places[key] = self.place(node)
         return self.value(node, key)
+
+    def place(self, node: yaml.Node) -> Place:
+        """Where a node begins."""
+        return self.at(node.start_mark.line + 1)
+
+    def wrong(self, key: Key, node: yaml.Node, text: str) -> None:
+        """Note a mistake."""
+        self.reading.mistakes.append(Mistake(key, self.place(node), text))
+
+
+class _StrictWalk(Walk):
+    """A key stands once; only the scalars above are known."""
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name_node, value_node in node.value:
-            place = self.place(name_node.start_mark.line + 1)
             name = name_node.value
             if not isinstance(name, str):
-                self.wrong(key, place, "a key must be plain text.")
+                self.wrong(key, name_node, "a key must be plain text.")
                 continue
             child = (*key, name)
             if name in found:
                 first = self.reading.places[child].line
-                self.wrong(child, place, f"'{dotted(child)}' stands twice, first in line {first}.")
+                text = f"'{dotted(child)}' stands twice, first in line {first}."
+                self.wrong(child, name_node, text)
                 continue
-            self.reading.places[child] = place
+            self.reading.places[child] = self.place(name_node)
             found[name] = self.value(value_node, child)
         return found
 
@@ -138,17 +169,16 @@ class _Walk:
                 return text.lower() == "true"
             case "int" | "float":
                 return self.number(node, key, kind)
-        place = self.place(node.start_mark.line + 1)
         if node.tag == TRAP:
             meant = "true" if text.lower() in MEANS_TRUE else "false"
             self.wrong(
                 key,
-                place,
+                node,
                 f"{dotted(key)} is a bare {text}, which some read as {meant} and some as text. "
                 f"Fix: write {meant}, or '{text}' in quotes.",
             )
         else:
-            self.wrong(key, place, f"{dotted(key)} has the unknown tag '{node.tag}'.")
+            self.wrong(key, node, f"{dotted(key)} has the unknown tag '{node.tag}'.")
         return text
 
     def number(self, node: yaml.Node, key: Key, kind: str) -> Any:
@@ -160,12 +190,8 @@ class _Walk:
                 else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
             )
         except ValueError:
-            place = self.place(node.start_mark.line + 1)
-            self.wrong(key, place, f"{dotted(key)} is tagged !!{kind} but reads '{text}'.")
+            self.wrong(key, node, f"{dotted(key)} is tagged !!{kind} but reads '{text}'.")
             return text
-
-    def wrong(self, key: Key, place: Place, text: str) -> None:
-        self.reading.mistakes.append(Mistake(key, place, text))
 
 
 def _explain(error: yaml.YAMLError, text: str, place: Callable[[int], Place]) -> str:

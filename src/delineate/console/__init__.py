@@ -5,9 +5,10 @@ from delineate.console.examination import show_examination
 from delineate.console.figures import show_presence, show_profile, show_scores
 from delineate.console.lines import say
 from delineate.console.plan import show_plan
-from delineate.console.progress import showing_progress
+from delineate.console.progress import Bars, showing_progress, tracking
 
 __all__ = [
+    "Bars",
     "say",
     "show_comparison",
     "show_examination",
@@ -16,4 +17,5 @@ __all__ = [
     "show_profile",
     "show_scores",
     "showing_progress",
+    "tracking",
 ]

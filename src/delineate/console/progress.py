@@ -1,6 +1,6 @@
 """Progress bars on stderr, and above them what a run notes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -9,15 +9,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from delineate.notes import showing_notes
 
-__all__ = ["showing_progress"]
+__all__ = ["Bars", "showing_progress", "tracking"]
 
-errors = Console(stderr=True, highlight=False)
+errors = Console(stderr=True, highlight=False, emoji=False)
 
 T = TypeVar("T")
 
 
 class Bars:
     """Progress bars of one command: one for each thing that takes long."""
+
+    figures = ""
+    """What is told of a training beside its step."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -31,7 +34,8 @@ class Bars:
         """Show how far a training has come."""
         if self._training is None:
             self._training = self._bars.add_task("training", total=1.0)
-        self._bars.update(self._training, completed=progress, description=f"training, {text}")
+        told = f"training, {text}{self.figures}"
+        self._bars.update(self._training, completed=progress, description=told)
 
 
 @contextmanager
@@ -52,6 +56,17 @@ def showing_progress() -> Iterator[Bars]:
         Progress(*columns, console=errors, transient=True, disable=silent) as bars,
     ):
         yield Bars(bars)
+
+
+@contextmanager
+def tracking(description: str) -> Iterator[Callable[[Sequence[T]], Iterable[T]]]:
+    """What counts the items of a sequence on a progress bar; notes stand above it."""
+    with showing_progress() as bars:
+
+        def counted(items: Sequence[T]) -> Iterable[T]:
+            return bars.track(items, len(items), description)
+
+        yield counted
 
 
 def _show(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Synthetic data sets: seeded phantoms of eight kinds, written in any layout."""
+"""Synthetic data sets: seeded phantoms of nine kinds, written in any layout."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from delineate.datasets.phantom_lesions import LESIONS, draw_lesions
 from delineate.datasets.phantom_liver import LIVER, draw_liver
 from delineate.datasets.phantom_nuclei import NUCLEI, draw_nuclei
 from delineate.datasets.phantom_organs import ORGANS, draw_organs
+from delineate.datasets.phantom_spine import SPINE, draw_spine
 from delineate.datasets.phantom_structures import STRUCTURES, draw_structures
 from delineate.errors import DataError
 
@@ -87,6 +88,12 @@ PHANTOMS: dict[str, Phantom] = {
         subject=BRAINSTEM_NUCLEI,
         draw=draw_brainstem,
         layouts=("patients", "nnunet", "bids", "folders"),
+    ),
+    "spine": Phantom(
+        title="sagittal MR of the neck in T2: the spinal cord and up to four lesions in it",
+        subject=SPINE,
+        draw=draw_spine,
+        layouts=("folders", "nnunet", "msd", "bids"),
     ),
 }
 """What `synthesise` can draw, by name."""

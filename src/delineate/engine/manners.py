@@ -31,11 +31,11 @@ def quiet(*more: str) -> Iterator[None]:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Without what Lightning tells of itself; its warnings stay."""
-    told = logging.getLogger("lightning.pytorch")
+def hushed(who: str = "lightning.pytorch", *, least: int = logging.WARNING) -> Iterator[None]:
+    """Without what somebody tells of itself; its warnings stay, or what is `least`."""
+    told = logging.getLogger(who)
     level = told.level
-    told.setLevel(logging.WARNING)
+    told.setLevel(least)
     try:
         yield
     finally:

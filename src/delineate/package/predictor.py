@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from delineate.errors import ConfigError
+from delineate.config.text_file import read_text
 from delineate.inference.cascade import Cascade
 from delineate.inference.model import Model
 from delineate.package.card import Statement
@@ -91,9 +91,4 @@ def package_cascade(
 
 
 def _texts(path: Path) -> tuple[StageText, ...]:
-    try:
-        return parse_cascade(Path(path).read_text(encoding="utf-8-sig"), str(path))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file.") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.") from None
+    return parse_cascade(read_text(path), str(path))

@@ -6,10 +6,9 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from delineate.errors import ConfigError, require
+from delineate.notes import heard_by
 from delineate.serve.service import Service
 
 __all__ = ["require_packages", "serve"]
@@ -57,7 +56,7 @@ def serve(service: Service, *, host: str, port: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )
-    with _logging_to_stderr():
+    with heard_by(_timed_lines()):
         uvicorn.Server(config).run(sockets=[door])
 
 
@@ -81,21 +80,12 @@ def _open(host: str, port: int) -> socket.socket:
         ) from None
 
 
-@contextmanager
-def _logging_to_stderr() -> Iterator[None]:
-    """One line per request, with the time of day."""
+def _timed_lines() -> logging.Handler:
+    """One line per request on stderr, with the time of day."""
     handler = logging.StreamHandler()
     form = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     form.converter = time.gmtime
     handler.setFormatter(form)
     # Its warnings quote bytes of what was sent.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
-    log = logging.getLogger("delineate")
-    level = log.level
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
+    return handler

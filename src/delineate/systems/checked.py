@@ -4,15 +4,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
+from delineate.config.faults import nearest, say
 from delineate.config.kinds import FilePath
-from delineate.config.words import describe, did_you_mean, join, spell
 from delineate.errors import ConfigError
 
-__all__ = ["Checked", "PathText", "mistakes", "plain"]
+__all__ = ["Checked", "PathText", "mistakes", "plain", "thaw"]
 
 
 FOLDERS = TypeAdapter(FilePath)
@@ -71,13 +71,14 @@ def mistakes(cls: type[Any], given: Mapping[str, Any]) -> Iterator[tuple[str, st
 
 def plain(settings: Any) -> dict[str, Any]:
     """Dicts, lists, numbers and texts only; the class reads equal settings from them."""
-    return {f.name: _thaw(getattr(settings, f.name)) for f in fields(settings)}
+    return {f.name: thaw(getattr(settings, f.name)) for f in fields(settings)}
 
 
-def _thaw(value: Any) -> Any:
+def thaw(value: Any) -> Any:
+    """Lists for tuples, and dicts that can be changed, at any depth."""
     if isinstance(value, Mapping):
-        return {str(key): _thaw(inner) for key, inner in value.items()}
-    return [_thaw(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {str(key): thaw(inner) for key, inner in value.items()}
+    return [thaw(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 @cache
@@ -96,20 +97,8 @@ def _read(cls: type[Any], name: str, value: Any) -> tuple[Any, str | None]:
     """The value as it is kept, and what is wrong with it."""
     known = _kinds(cls)
     if name not in known:
-        near = did_you_mean(name, known) or f" There are: {join(list(known), 'and')}."
-        return None, f"unknown key '{name}'.{near}"
+        return None, f"unknown key '{name}'.{nearest(name, known)}"
     try:
         return _adapter(cls, name).validate_python(value), None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-    if fault["type"] == "value_error":
-        return None, f"{name} {fault.get('ctx', {}).get('error')}"
-    near = did_you_mean(value, _choices(known[name])) if isinstance(value, str) else ""
-    return None, f"{name} wants {describe(known[name])}, got {spell(value)}.{near}"
-
-
-def _choices(kind: Any) -> list[str]:
-    """The words that an annotation leaves to choose from."""
-    if get_origin(kind) is Literal:
-        return [str(word) for word in get_args(kind)]
-    return [word for member in get_args(kind) for word in _choices(member)]
+        return None, say(name, known[name], error.errors(include_url=False)[0], value)

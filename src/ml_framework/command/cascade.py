@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ml_framework.command.words import BatchSize, Gpu, Nifti, Plane, device_of, leave, tracking
+from ml_framework.command.words import BatchSize, Gpu, Nifti, Plane, device_of, leave
 
 __all__ = ["cascade"]
 
@@ -34,6 +34,7 @@ def cascade(
     ] = False,
 ) -> None:
     """Find the series that show the cord, and draw it and its lesions."""
+    from delineate.console import tracking
     from delineate.systems.spine.cascade_command import cascade, read_cascade
 
     settings = read_cascade(

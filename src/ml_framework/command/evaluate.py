@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from delineate.notes import showing_notes
 from ml_framework.command.words import (
     Config,
     Dataset,
@@ -12,7 +13,6 @@ from ml_framework.command.words import (
     Gpu,
     device_of,
     leave,
-    notes,
     read,
 )
 
@@ -36,7 +36,7 @@ def evaluate(
     """Score a checkpoint: the figures of the experiment, a table of images, a confusion matrix."""
     from delineate.systems.spine.evaluation import evaluate
 
-    with notes():
+    with showing_notes():
         experiment = read(config, dataset, directory)
         finished = evaluate(
             experiment, checkpoint, phase=phase, out=output, device=device_of(gpu_id)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ml_framework.command.words import BatchSize, Gpu, Nifti, Plane, device_of, leave, tracking
+from ml_framework.command.words import BatchSize, Gpu, Nifti, Plane, device_of, leave
 
 __all__ = ["predict"]
 
@@ -25,6 +25,7 @@ def predict(
     nifti: Nifti = False,
 ) -> None:
     """Tell classes, or draw masks on the grid of each scan: PNG, NIfTI and DICOM in and out."""
+    from delineate.console import tracking
     from delineate.systems.spine.prediction import PredictionSettings, predict
 
     said = {"batch_size": batch_size, "confidence": confidence, "device": device_of(gpu_id)}

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ml_framework.command.words import Config, Dataset, Directories, notes, read
+from delineate.notes import showing_notes
+from ml_framework.command.words import Config, Dataset, Directories, read
 
 __all__ = ["train"]
 
@@ -25,7 +26,7 @@ def train(
     start: Path | Literal["last"] | None = None
     if resume is not None:
         start = "last" if resume == "last" else Path(resume)
-    with notes():
+    with showing_notes():
         experiment = read(config, dataset, directory)
         best = train(experiment, dry_run=dry_run, resume=start)
     typer.echo(f"Best weights: {best}")

@@ -1,19 +1,15 @@
 """Options that several commands share, and what they mean."""
 
-import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from delineate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from delineate.systems.spine.finished import Finished
     from delineate.systems.spine.settings import Experiment
 
@@ -27,12 +23,8 @@ __all__ = [
     "Plane",
     "device_of",
     "leave",
-    "notes",
     "read",
-    "tracking",
 ]
-
-T = TypeVar("T")
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", metavar="FILE", help="The YAML of an experiment.")
@@ -84,33 +76,6 @@ def device_of(gpu: int | None) -> str:
     if gpu is None:
         return "auto"
     return "cpu" if gpu < 0 else f"cuda:{gpu}"
-
-
-@contextmanager
-def notes() -> Iterator[None]:
-    """What a training notes goes to stderr, a line each; its bars are Lightning's."""
-    log, shown = logging.getLogger("delineate"), logging.StreamHandler()
-    level = log.level
-    log.addHandler(shown)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(shown)
-        log.setLevel(level)
-
-
-@contextmanager
-def tracking(description: str) -> "Iterator[Callable[[Sequence[T]], Iterable[T]]]":
-    """What counts the items of a sequence on a progress bar; notes stand above it."""
-    from delineate.console import showing_progress
-
-    with showing_progress() as bars:
-
-        def counted(items: Sequence[T]) -> "Iterable[T]":
-            return bars.track(items, len(items), description)
-
-        yield counted
 
 
 def leave(finished: "Finished") -> None:

@@ -16,12 +16,13 @@
 import logging
 from collections.abc import Sequence
 from math import pi, sqrt
-from typing import Any, Protocol
+from typing import Any
 
 from delineate.labels import Labels
 from delineate.systems.brainstem.morphogen import WHOLE, calm_lists
+from delineate.systems.brainstem.settings import TrainingConfig
 
-__all__ = ["SHARES", "AugmentationSettings", "bending", "parts"]
+__all__ = ["SHARES", "bending", "parts"]
 
 log = logging.getLogger("delineate")
 
@@ -34,47 +35,8 @@ PRIORITIES = {3: 1.0, 8: 1.0, 12: 1.0, 1: 0.7, 2: 0.7, 4: 0.7, 9: 0.3, 15: 0.3}
 """By id of the sixteen-class schema; others have 0.5."""
 
 
-class AugmentationSettings(Protocol):
-    """What of `TrainingConfig` is asked here."""
-
-    @property
-    def elastic_prob(self) -> float:
-        """Share of samples that bend; 0 leaves a part out, here and below."""
-        ...
-
-    @property
-    def noise_prob(self) -> float:
-        """Share of samples with noise of one kind."""
-        ...
-
-    @property
-    def cutmix_prob(self) -> float:
-        """Share of samples that nuclei are pasted into."""
-        ...
-
-    @property
-    def morphogen_aware(self) -> bool:
-        """Whether tissue moves less where the morphogens are strong."""
-        ...
-
-    @property
-    def patch_size(self) -> tuple[int, ...]:
-        """Voxels of a sample."""
-        ...
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of a step."""
-        ...
-
-    @property
-    def input_channels(self) -> int:
-        """Of the image, without morphogens."""
-        ...
-
-
 def parts(
-    config: AugmentationSettings,
+    config: TrainingConfig,
     labels: Labels,
     *,
     within: Sequence[tuple[float, float]] = WHOLE,

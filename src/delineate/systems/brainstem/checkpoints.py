@@ -1,28 +1,23 @@
 """The documented .pth files: written so that plain PyTorch loads them, and gone on from.
 
 best_model.pth holds the average of the weights with the best Dice of a validation;
-checkpoint_epoch_XXX.pth, XXX from 000, all that a training goes on from after that epoch. Both are
-tensors, numbers and texts only (`torch.load(weights_only=True)`), and their optimiser's state is
-that of one group of all weights in the network's order, as `AdamW(model.parameters())` has it.
+checkpoint_epoch_XXX.pth, XXX from 000, all that a training goes on from after that epoch.
 """
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from safetensors.torch import load_file
 
 from delineate.contracts import Batch
-from delineate.engine.plain_optimizer import as_one_group
+from delineate.engine import checkpoint_file
 from delineate.engine.resume import take_state
 from delineate.engine.task import Task
 from delineate.engine.weights import save_weights, separate
 from delineate.errors import DataError
-from delineate.io import atomic_path
 from delineate.systems.brainstem.diary import Diary
 from delineate.training import Lesson
 
@@ -103,41 +98,19 @@ class Keeper(Callback):
         self._write(checkpoint_name(done - 1), weights, {STATE: state})
 
     def _write(self, name: str, weights: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-        task = self.task
-        schedule = getattr(task.schedule, "state_dict", dict)()
-        content = {
-            "epoch": max(0, self.diary.epochs_done - 1),
-            "model_state_dict": dict(weights),
-            "optimizer_state_dict": as_one_group(task.optimizer, task.network),
-            "scheduler_state_dict": {"progress": task.clock.progress, **schedule},
-            "metrics": self.diary.metrics,
-            **self.facts,
-            **more,
-        }
-        with atomic_path(self.folder / name) as part:
-            torch.save(content, part)
+        checkpoint_file.write_checkpoint(
+            self.folder / name,
+            self.task,
+            epoch=max(0, self.diary.epochs_done - 1),
+            weights=weights,
+            facts={"metrics": self.diary.metrics, **self.facts, **more},
+        )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds; nothing in it is run. Another file is a DataError."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Fix: give a checkpoint (.pth).") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path}: not a checkpoint that can be read as weights ({reason}). "
-            f"Fix: give a {BEST} or {checkpoint_name(9)} of this trainer."
-        ) from None
-    held = set(content) if isinstance(content, dict) else set()
-    missing = [key for key in NEEDED if key not in held]
-    if missing:
-        raise DataError(
-            f"{path}: has no '{missing[0]}'. "
-            f"Fix: give a {BEST} or {checkpoint_name(9)} of this trainer."
-        )
-    return content
+    give = f"a {BEST} or {checkpoint_name(9)} of this trainer"
+    return checkpoint_file.read_checkpoint(path, NEEDED, give=give)
 
 
 def go_on_from(path: Path, lesson: Lesson) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
+from delineate.console import Bars
 from delineate.contracts import Batch
 from delineate.engine.callbacks import ends_step
 from delineate.engine.task import Task
-from delineate.systems.brainstem.bars import ConsoleBars
 from delineate.systems.brainstem.pace import Pace
 from delineate.training import Lesson
 
@@ -26,10 +26,10 @@ class Diary(Callback):
     """Adds up the terms of the loss over an epoch, and remembers the last validation.
 
     Args:
-        bars: told the last figures; None has none to tell.
+        bars: told the last figures.
     """
 
-    def __init__(self, lesson: Lesson, pace: Pace, bars: ConsoleBars | None) -> None:
+    def __init__(self, lesson: Lesson, pace: Pace, bars: Bars) -> None:
         self.clock = lesson.task.clock
         self.pace = pace
         self.bars = bars
@@ -69,8 +69,7 @@ class Diary(Callback):
         for name, value in scores.items():
             if name.startswith("val_dice/"):
                 log.info("    %-36s %.4f", name.partition("/")[2], value)
-        if self.bars is not None:
-            self.bars.figures = f", Dice {scores['val_dice']:.3f}"
+        self.bars.figures = f", Dice {scores['val_dice']:.3f}"
 
     def state_dict(self) -> dict[str, Any]:
         """The sums of the epoch, and the last figures."""

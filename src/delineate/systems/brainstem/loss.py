@@ -11,7 +11,7 @@ logits, and are tied to sixteen classes; ours are whatever the labels nest.
 """
 
 import logging
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -19,37 +19,14 @@ from delineate.config import LossTerm, build
 from delineate.contracts import Output, Target
 from delineate.labels import Labels
 from delineate.losses import Term, WeightedSum, as_term
+from delineate.systems.brainstem.settings import TrainingConfig
 
-__all__ = ["HierarchicalLoss", "LossSettings", "terms"]
+__all__ = ["HierarchicalLoss", "terms"]
 
 log = logging.getLogger("delineate")
 
 
-class LossSettings(Protocol):
-    """What of `TrainingConfig` is asked here."""
-
-    @property
-    def focal_alpha(self) -> float:
-        """Factor of every focal loss."""
-        ...
-
-    @property
-    def focal_gamma(self) -> float:
-        """How fast a voxel loses its weight as it gets right."""
-        ...
-
-    @property
-    def boundary_weight(self) -> float:
-        """0 leaves the term out."""
-        ...
-
-    @property
-    def hierarchy_weight(self) -> float:
-        """0 leaves the term out."""
-        ...
-
-
-def terms(config: LossSettings, labels: Labels) -> list[dict[str, Any]]:
+def terms(config: TrainingConfig, labels: Labels) -> list[dict[str, Any]]:
     """The entries of `Config.loss`; without nested labels there is no hierarchy to keep."""
     focal = {"name": "Focal", "gamma": config.focal_gamma, "weight": config.focal_alpha}
     found = [focal]
@@ -71,7 +48,7 @@ class HierarchicalLoss:
         config: the weights.
     """
 
-    def __init__(self, labels: Labels, config: LossSettings) -> None:
+    def __init__(self, labels: Labels, config: TrainingConfig) -> None:
         self.config = config
         entries = terms(config, labels)
         made: dict[str, Term] = {}

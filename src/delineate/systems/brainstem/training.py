@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from delineate.config import Config
+from delineate.console import Bars, showing_progress
 from delineate.errors import ConfigError
 from delineate.folder_lock import alone_in
+from delineate.notes import writing_notes
 from delineate.plan import Plan, write_plan
 from delineate.run import train as walk
-from delineate.run_folder import RunFolder
-from delineate.systems.brainstem.bars import ConsoleBars, speaking
+from delineate.run_folder import RunFolder, first_free
 from delineate.systems.brainstem.checkpoints import BEST, Keeper, go_on_from
 from delineate.systems.brainstem.diary import Diary
 from delineate.systems.brainstem.pace import Pace, choose_pace, recall_pace, write_pace
@@ -21,7 +22,7 @@ from delineate.systems.brainstem.prepared import Prepared, prepare_tree
 from delineate.systems.brainstem.scoring import FIGURES, BrainstemScorer
 from delineate.systems.brainstem.settings import TrainingConfig, plain
 from delineate.systems.brainstem.trained import PACKAGE, checkpoint_facts, for_scans, write_model
-from delineate.systems.brainstem.translate import Places, make_config, make_plan
+from delineate.systems.brainstem.translate import make_config, make_plan
 from delineate.systems.brainstem.tree import Tree, read_tree
 from delineate.training import Additions, Lesson
 
@@ -69,13 +70,17 @@ class BrainstemTrainer:
 
     def train(self) -> Outcome:
         """From the scans to a package."""
-        with speaking(self.output_dir / LOG) as bars, alone_in(self.output_dir):
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        log_file = self.output_dir / LOG
+        with writing_notes(log_file), showing_progress() as bars, alone_in(self.output_dir):
             tree = read_tree(self.data_dir)
             prepared = prepare_tree(tree, self.config, self.output_dir, bars=bars)
             plan = make_plan(self.config, prepared)
             pace = self._pace(plan, prepared)
             log.info(pace.describe())
-            engine = _choose_run(self.config, prepared, pace, self.output_dir)
+            engine = first_free(
+                self.output_dir / "run", partial(make_config, self.config, prepared, pace)
+            )
             memory_gb = round(pace.memory_gb, 3)
             write_plan(replace(plan, memory_gb=memory_gb), engine.plan.file or Path())
             write_pipeline(
@@ -112,7 +117,7 @@ def _add(
     *,
     config: TrainingConfig,
     pace: Pace,
-    bars: ConsoleBars,
+    bars: Bars,
     folder: Path,
     plan: Plan,
 ) -> Additions:
@@ -131,27 +136,3 @@ def _add(
         watchers=[diary, keeper],
         callbacks=[diary, keeper],
     )
-
-
-def _choose_run(config: TrainingConfig, prepared: Prepared, pace: Pace, folder: Path) -> Config:
-    """The unfinished run of these settings, or else the first free one of `run`, `run_2`, ..."""
-    number = 1
-    while True:
-        places = Places(
-            run=folder / ("run" if number == 1 else f"run_{number}"),
-            plan=folder / "plan.json",
-            cache=folder / "cache",
-        )
-        engine = make_config(config, prepared, pace, places)
-        run = RunFolder(places.run)
-        if not run.finished and not (run.unfinished and _is_another(run, engine)):
-            return engine
-        number += 1
-
-
-def _is_another(run: RunFolder, engine: Config) -> bool:
-    try:
-        run.refuse_another(engine)
-    except ConfigError:
-        return True
-    return False

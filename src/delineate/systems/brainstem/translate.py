@@ -7,7 +7,6 @@ are stretched to end with the training: cut at its end, they would leave the rat
 validated and kept is the average of the weights over the last steps.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,9 @@ from delineate.systems.brainstem.prepared import Prepared
 from delineate.systems.brainstem.settings import TrainingConfig
 from delineate.systems.brainstem.volumes import channel_names
 
-__all__ = ["Places", "make_config", "make_plan", "validations"]
+__all__ = ["make_config", "make_plan", "validations"]
 
 CYCLES, GROWTH = 2, 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a training's files lie."""
-
-    run: Path
-    plan: Path
-    cache: Path
 
 
 def make_plan(config: TrainingConfig, prepared: Prepared) -> Plan:
@@ -64,17 +54,21 @@ def make_plan(config: TrainingConfig, prepared: Prepared) -> Plan:
     )
 
 
-def make_config(config: TrainingConfig, prepared: Prepared, pace: Pace, places: Places) -> Config:
-    """The configuration; everything that is documented in it is the settings'."""
+def make_config(config: TrainingConfig, prepared: Prepared, pace: Pace, run: Path) -> Config:
+    """The configuration; everything that is documented in it is the settings'.
+
+    Args:
+        run: its folder; plan and cache lie beside it.
+    """
     said = load_config("brainstem", [f"data.root={prepared.table}"]).model_dump(mode="json")
-    said["run_dir"] = str(places.run)
+    said["run_dir"] = str(run)
     said["data"] |= {
         "layout": "table",
         "labels": str(prepared.labels_file),
         "folds": None,
-        "cache": str(places.cache),
+        "cache": str(run.with_name("cache")),
     }
-    said["plan"] = {"file": str(places.plan)}
+    said["plan"] = {"file": str(run.with_name("plan.json"))}
     said["model"] = network_entry(config, checkpointing=pace.checkpointing)
     said["loss"] = terms(config, prepared.labels)
     said["augment"] = parts(config, prepared.labels, within=prepared.within)

@@ -2,15 +2,12 @@
 
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from delineate.notes import showing_notes
 from delineate.plain_errors import plain_errors
 
 __all__ = ["run_evaluation", "run_prediction", "run_training"]
-
-T = TypeVar("T")
 
 
 def run_training(arguments: Sequence[str] | None = None) -> None:
@@ -25,7 +22,7 @@ def run_training(arguments: Sequence[str] | None = None) -> None:
     add("--resume_from_checkpoint", metavar="CKPT", help="goes on from there")
     add("--target_label", type=int, help="the only structure that is segmented")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), showing_notes(_say):
+    with plain_errors(), showing_notes():
         from delineate.systems.liver.settings import ModelTrainingConfig, read_settings
         from delineate.systems.liver.training import train
 
@@ -47,12 +44,14 @@ def run_prediction(arguments: Sequence[str] | None = None) -> None:
     add("--save_probabilities", action=BooleanOptionalAction, help="<id>_prob.nii.gz")
     add("--save_logits", action=BooleanOptionalAction, help="<id>_logits.nii.gz")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), showing_notes(_say):
+    with plain_errors():
+        from delineate.console import tracking
         from delineate.systems.liver.prediction import predict_folder
         from delineate.systems.liver.settings import ModelPredictionConfig, read_settings
 
-        config = read_settings(ModelPredictionConfig, words.pop("config"), **words)
-        failures = predict_folder(config, _bar)
+        with tracking("predicting") as progress:
+            config = read_settings(ModelPredictionConfig, words.pop("config"), **words)
+            failures = predict_folder(config, progress)
         print(f"Predictions: {config.output_dir}")
     _leave_after(failures)
 
@@ -68,7 +67,7 @@ def run_evaluation(arguments: Sequence[str] | None = None) -> None:
     add("--print_summary", action=BooleanOptionalAction, help="whether the means are shown")
     add("--subject_ids", nargs="+", metavar="ID", help="only these")
     words = vars(parser.parse_args(arguments))
-    with plain_errors(), showing_notes(_say):
+    with plain_errors(), showing_notes():
         from delineate.systems.liver.evaluation import evaluate, summarise, write_csv
         from delineate.systems.liver.settings import ModelEvaluationConfig, read_settings
 
@@ -96,17 +95,3 @@ def _leave_after(failures: Mapping[str, str]) -> None:
         print(message if message.startswith(name) else f"{name}: {message}", file=sys.stderr)
     if failures:
         raise SystemExit(2)
-
-
-def _bar(items: Sequence[T]) -> Iterable[T]:
-    from rich.console import Console
-    from rich.progress import track
-
-    errors = Console(stderr=True)
-    return track(
-        items, "predicting", console=errors, transient=True, disable=not errors.is_terminal
-    )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from delineate.config.places import Mistake, Place, Places, refuse
+from delineate.config.text_file import read_text
 from delineate.config.words import spell
 from delineate.config.yaml_text import read_yaml
 from delineate.errors import ConfigError
@@ -49,16 +50,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
     """The keys of a file, and the lines they stand in."""
     if path.suffix == ".py":
         raise ConfigError(f"{path}: settings are not read from code. Fix: a .json file of keys.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not text in UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     # JSON is YAML; tabs, which only JSON allows, are between its words.
-    reading = read_yaml(text.replace("\t", " "), lambda line: Place(str(path), line))
+    reading = read_yaml(read_text(path).replace("\t", " "), lambda line: Place(str(path), line))
     given: Any = {} if reading.data is None else reading.data
     places = reading.places
     if isinstance(given, Mapping) and isinstance(given.get("config"), Mapping):

@@ -1,28 +1,23 @@
 """The documented .pth files: written so that plain PyTorch loads them, and gone on from.
 
 best_model.pth holds the weights of the best validation; checkpoint_epoch_N.pth, N from 1, those of
-the end of an epoch. Both are tensors, numbers and texts only (`torch.load(weights_only=True)`), and
-their optimiser's state is that of one group of all weights in the network's order, as
-`AdamW(model.parameters())` has it.
+the end of an epoch.
 """
 
 import logging
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 
-from delineate.engine.plain_optimizer import as_one_group
+from delineate.engine import checkpoint_file
 from delineate.engine.task import Task
 from delineate.engine.weights import misfit, separate
 from delineate.errors import DataError
-from delineate.io import atomic_path
 from delineate.systems.sadaan.diary import Diary
 from delineate.training import Lesson
 
@@ -81,36 +76,19 @@ class Keeper:
         self._best = -math.inf if state["best"] is None else state["best"]
 
     def _write(self, name: str, weights: dict[str, Any], *, best: bool) -> None:
-        task = self.task
-        schedule = getattr(task.schedule, "state_dict", dict)()
-        content = {
-            "epoch": max(0, self.diary.epoch - 1),
-            "model_state_dict": weights,
-            "optimizer_state_dict": as_one_group(task.optimizer, task.network),
-            "scheduler_state_dict": {"progress": task.clock.progress, **schedule},
-            "is_best": best,
-            **self.diary.histories(),
-            **self.facts,
-        }
-        with atomic_path(self.folder / name) as part:
-            torch.save(content, part)
+        checkpoint_file.write_checkpoint(
+            self.folder / name,
+            self.task,
+            epoch=max(0, self.diary.epoch - 1),
+            weights=weights,
+            facts={"is_best": best, **self.diary.histories(), **self.facts},
+        )
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds; nothing in it is run. Another file is a DataError."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Fix: give a checkpoint (.pth).") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a readable checkpoint ({error}).") from None
-    held = set(content) if isinstance(content, dict) else set()
-    missing = sorted({"epoch", "model_state_dict"} - held)
-    if missing:
-        raise DataError(
-            f"{path}: has no '{missing[0]}'. Fix: give a best_model.pth or checkpoint_epoch_N.pth."
-        )
-    return content
+    give = f"a {BEST} or checkpoint_epoch_N.pth"
+    return checkpoint_file.read_checkpoint(path, ("epoch", "model_state_dict"), give=give)
 
 
 def go_on_from(path: Path, lesson: Lesson, diary: Diary) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt, MaxLen, MinLen
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, field_validator
 
+from delineate.config.faults import validated
 from delineate.config.kinds import Count, FilePath, Number, Positive, Share, Switch, Whole
+from delineate.config.places import Key
 from delineate.config.schema import Section
-from delineate.config.words import Words, describe, join, spell
-from delineate.errors import ConfigError
+from delineate.config.words import Words, join, spell
+from delineate.systems.checked import thaw
 
 __all__ = ["Settings", "read_settings"]
 
@@ -166,36 +168,13 @@ class Settings(Section):
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
     """Partial, nested values over the defaults; all that is wrong with them is one ConfigError."""
-    try:
-        return Settings.model_validate(_thaw(values))
-    except ValidationError as error:
-        said = (_say(fault, values) for fault in error.errors(include_url=False))
-        raise ConfigError("\n".join(dict.fromkeys(said))) from None
+    plain = thaw(values)  # Sacred hands out containers of its own, which cannot be changed
+    return validated(Settings, plain, {}, unknown=_meant)
 
 
-def _thaw(value: Any) -> Any:
-    """Plain containers: Sacred hands out its own, which cannot be changed."""
-    if isinstance(value, Mapping):
-        return {str(key): _thaw(inner) for key, inner in value.items()}
-    return [_thaw(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _say(fault: Any, values: Mapping[str, Any]) -> str:
-    """What the key wants and what it got; of an unknown one, which was meant."""
-    path = tuple(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden":
-        return _say_unknown(path)
-    wanted, depth = _wanted(path)
-    key, got = ".".join(path[:depth]), _value(values, path[:depth])
-    if fault["type"] == "value_error":
-        return f"{key} {fault['ctx']['error']}"
-    if isinstance(wanted, type) and issubclass(wanted, BaseModel):
-        return f"{key} wants a dict of its keys, got {spell(got)}."
-    return f"{key} wants {describe(wanted)}, got {spell(got)}."
-
-
-def _say_unknown(path: tuple[str, ...]) -> str:
+def _meant(key: Key, _: type[BaseModel]) -> str:
     """Near names of the same section first, then of all."""
+    path = tuple(map(str, key))
     name, known = ".".join(path), list(_keys(Settings))
     siblings = [key for key in known if key.split(".")[:-1] == list(path[:-1])]
     by_last = {key.rpartition(".")[2]: key for key in reversed(known)}
@@ -204,8 +183,7 @@ def _say_unknown(path: tuple[str, ...]) -> str:
         *(by_last[last] for last in get_close_matches(path[-1], by_last, n=1, cutoff=0.75)),
         *get_close_matches(name, known, n=1),
     ]
-    hint = f"Did you mean '{near[0]}'?" if near else f"There are: {join(siblings or known, 'and')}."
-    return f"unknown key '{name}'. {hint}"
+    return f" Did you mean '{near[0]}'?" if near else f" There are: {join(siblings, 'and')}."
 
 
 def _keys(section: type[BaseModel], above: str = "") -> Iterable[str]:
@@ -214,23 +192,3 @@ def _keys(section: type[BaseModel], above: str = "") -> Iterable[str]:
         yield above + name
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys(inner, f"{above}{name}.")
-
-
-def _wanted(path: tuple[str, ...]) -> tuple[Any, int]:
-    """The type of the deepest documented key on a path, and how deep it lies."""
-    section: Any = Settings
-    for depth, step in enumerate(path, 1):
-        field = section.model_fields[step]
-        wanted = (
-            Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        )
-        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return wanted, depth
-        section = field.annotation
-    return section, len(path)
-
-
-def _value(values: Any, path: tuple[str, ...]) -> Any:
-    for step in path:
-        values = values.get(step) if isinstance(values, Mapping) else None
-    return values

@@ -3,27 +3,25 @@
 import logging
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from delineate.config import Config
 from delineate.engine.hardware import choose_device
 from delineate.engine.panels import Panels
-from delineate.errors import ConfigError
 from delineate.groundwork import NoBars
 from delineate.notes import showing_notes
 from delineate.plan import Plan, write_plan
 from delineate.run import train as walk
-from delineate.run_folder import RunFolder
+from delineate.run_folder import first_free
 from delineate.systems.sadaan.checkpoints import BEST, Keeper, go_on_from
 from delineate.systems.sadaan.diary import Diary, EpochEnds, Epochs, Journal, Unheard
 from delineate.systems.sadaan.plateau import EarlyStop
 from delineate.systems.sadaan.scoring import Scorer
 from delineate.systems.sadaan.settings import Settings
 from delineate.systems.sadaan.translate import (
-    Places,
     find_mirrored_axes,
     in_validations,
     make_config,
@@ -57,7 +55,7 @@ def train(settings: Settings, journal: Journal | None = None) -> Outcome:
         plan = make_plan(settings, dataset)
         mirrored = find_mirrored_axes(dataset)
         folder = settings.checkpoint.save_dir
-        config = _choose_run(settings, mirrored)
+        config = first_free(folder / "run", partial(make_config, settings, mirrored=mirrored))
         _log_samples(journal, [case.split for case in dataset.cases], len(plan.labels.leaves))
         _say_one_card(settings)
         write_plan(plan, folder / "plan.json")
@@ -156,30 +154,6 @@ class _Pictures:
 def _say(line: str) -> None:
     """On standard output, whoever listens there: Sacred puts it into cout.txt."""
     print(line, file=sys.stdout, flush=True)
-
-
-def _choose_run(settings: Settings, mirrored: tuple[int, ...]) -> Config:
-    """The unfinished run of these settings, or else the first free one of `run`, `run_2`, ..."""
-    folder, number = settings.checkpoint.save_dir, 1
-    while True:
-        places = Places(
-            run=folder / ("run" if number == 1 else f"run_{number}"),
-            plan=folder / "plan.json",
-            cache=folder / "cache",
-        )
-        config = make_config(settings, places, mirrored=mirrored)
-        run = RunFolder(places.run)
-        if not run.finished and not (run.unfinished and _is_another(run, config)):
-            return config
-        number += 1
-
-
-def _is_another(run: RunFolder, config: Config) -> bool:
-    try:
-        run.refuse_another(config)
-    except ConfigError:
-        return True
-    return False
 
 
 def _log_samples(journal: Journal, splits: list[str | None], structures: int) -> None:

@@ -6,7 +6,6 @@ conversion, and a checkpoint answers to raw images.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from delineate.systems.sadaan.settings import Settings
 __all__ = [
     "TALLY",
     "TERMS",
-    "Places",
     "find_mirrored_axes",
     "in_validations",
     "make_config",
@@ -45,15 +43,6 @@ TALLY = "Tally"
 HALVINGS = 4
 LOOKED_AT = 20
 """Masks, evenly chosen, that show which axis runs from left to right."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where a training's files lie."""
-
-    run: Path
-    plan: Path
-    cache: Path
 
 
 def read_data(settings: Settings) -> Dataset:
@@ -119,18 +108,19 @@ def make_plan(settings: Settings, dataset: Dataset) -> Plan:
     )
 
 
-def make_config(settings: Settings, places: Places, *, mirrored: Sequence[int]) -> Config:
+def make_config(settings: Settings, run: Path, *, mirrored: Sequence[int]) -> Config:
     """The configuration; everything that is documented in it is the settings'.
 
     Args:
+        run: its folder; plan and cache lie beside it.
         mirrored: the axes that flips may reverse.
     """
     root = settings.dataset_path.absolute()
     said = load_config("sadaan", [f"data.root={root}"]).model_dump(mode="json")
     training = settings.training
-    said["run_dir"] = str(places.run)
-    said["data"] |= {"layout": "hdf5", "folds": None, "cache": str(places.cache)}
-    said["plan"] = {"file": str(places.plan)}
+    said["run_dir"] = str(run)
+    said["data"] |= {"layout": "hdf5", "folds": None, "cache": str(run.with_name("cache"))}
+    said["plan"] = {"file": str(run.with_name("plan.json"))}
     said["loss"] = _loss(settings)
     said["augment"] = _augment(settings, mirrored)
     said["optimizer"] |= {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from delineate.config.faults import validated
 from delineate.config.overrides import COMMAND_LINE
 from delineate.config.words import spell
 from delineate.errors import ConfigError
@@ -14,7 +15,6 @@ from delineate.systems.spine.cascade_settings import CascadeSettings
 from delineate.systems.spine.finished import Finished
 from delineate.systems.spine.open_answerer import open_answerer
 from delineate.systems.spine.series import refuse_inside
-from delineate.systems.spine.validation import validated
 from delineate.systems.spine.weights_folder import open_networks
 from delineate.systems.spine.yaml_file import Document, read_document
 
@@ -40,7 +40,7 @@ def read_cascade(file: Path | None, **said: Any) -> CascadeSettings:
     if confidence is not None:
         told["lesion"] = {**(data.get("lesion") or {}), "confidence": confidence}
     places = document.places | {(key,): COMMAND_LINE for key in told}
-    return validated(CascadeSettings, {**data, **told}, Document(data, places, document.path))
+    return validated(CascadeSettings, {**data, **told}, places)
 
 
 def cascade(

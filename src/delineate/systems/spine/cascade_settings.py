@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
+from delineate.config.words import Words
 from delineate.systems.spine.entries import Section
 from delineate.systems.spine.volume_pictures import Cut
 
@@ -12,7 +13,9 @@ __all__ = ["CascadeSettings", "Gate"]
 
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
-Keep = Annotated[tuple[int | str, ...], MinLen(1)]
+Keep = Annotated[
+    tuple[int | str, ...], MinLen(1), Words("a list of one or more classes, numbers or names")
+]
 
 
 class Gate(Section):

@@ -4,9 +4,7 @@ Only tensors, numbers and texts are read from it; nothing in it is executed.
 """
 
 import logging
-import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from delineate.engine.checkpoint_file import read_checkpoint
+from delineate.engine.manners import hushed
 from delineate.errors import ConfigError, DataError
 from delineate.systems.spine.module import SliceModule
 from delineate.systems.spine.settings import Experiment
@@ -60,7 +60,8 @@ def load_trained(path: Path) -> Trained:
         experiment = Experiment.model_validate(_without_beginning(facts.experiment))
     except ValidationError as error:
         raise DataError(f"{path}: its experiment cannot be read ({error}).") from None
-    with _silently():
+    # Its training has made the remarks on the experiment.
+    with hushed("delineate", least=logging.ERROR):
         module = SliceModule(experiment, facts.task, facts.classes, structure=facts.structure)
     try:
         # Weights of classes are the loss's: they come from the training data, which are not here.
@@ -109,23 +110,8 @@ def find_checkpoint(wanted: Mapping[str, Any] | str, experiment: Experiment) -> 
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file. Fix: a .ckpt of `ml_framework train`.")
-    content: Any = None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path}: cannot be read as weights ({reason}). Fix: a .ckpt of `ml_framework train`; "
-            "weights of other programs are for model.pretrained."
-        ) from None
-    if not isinstance(content, dict) or not {"state_dict", "spine"} <= content.keys():
-        raise DataError(
-            f"{path}: not a checkpoint of `ml_framework train`. Fix: weights of other programs are "
-            "for model.pretrained."
-        )
-    return content
+    give = "a .ckpt of `ml_framework train`; weights of other programs are for model.pretrained"
+    return read_checkpoint(path, ("state_dict", "spine"), give=give)
 
 
 def _facts(content: Mapping[str, Any], path: Path) -> Facts:
@@ -147,18 +133,6 @@ def _facts(content: Mapping[str, Any], path: Path) -> Facts:
 def _epochs_done(content: Mapping[str, Any]) -> int:
     progress = content.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {})
     return int(progress.get("current", {}).get("processed", content.get("epoch", 0)))
-
-
-@contextmanager
-def _silently() -> Iterator[None]:
-    """Without the remarks on an experiment, which its training has made."""
-    log = logging.getLogger("delineate")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _without_beginning(experiment: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from delineate.config.faults import validated
 from delineate.config.overrides import COMMAND_LINE
 from delineate.config.places import find_place
 from delineate.errors import ConfigError
@@ -14,7 +15,6 @@ from delineate.systems.spine.folders import with_folders
 from delineate.systems.spine.known_keys import LIGHTNING, known_only
 from delineate.systems.spine.settings import Experiment
 from delineate.systems.spine.shipped import find_dataset
-from delineate.systems.spine.validation import validated
 from delineate.systems.spine.yaml_file import (
     Document,
     include,
@@ -65,7 +65,8 @@ def read_experiment(
     if sections.get("experiment_name") not in (None, name):
         log.warning("%s: experiment_name is that of the file, %s.", path, name)
     names = {"experiment_name": name, "path": record or str(path.absolute())}
-    return validated(Experiment, {"project_name": "ml_framework"} | sections | names, document)
+    said = {"project_name": "ml_framework"} | sections | names
+    return validated(Experiment, said, document.places)
 
 
 def _replaced(document: Document, key: str, file: Path) -> Document:

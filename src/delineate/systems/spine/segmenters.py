@@ -1,6 +1,6 @@
 """Networks that draw masks, by their documented names, with the keys that those have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import nn
@@ -14,47 +14,31 @@ WIDTHS = (32, 64, 128, 256, 320)
 WIDEST = 320
 
 
-def _unet(
-    out_channels: int,
-    *,
-    in_channels: int = 1,
-    depth: int = 4,
-    features: int = 64,
-    use_batch_norm: bool = False,
-    use_xavier: bool = False,
-    dropout: float = 0.0,
-) -> nn.Module:
-    return models.PlainUNet(
-        in_channels,
-        out_channels,
-        init_features=features,
-        depth=depth,
-        batch_norm=use_batch_norm,
-        dropout=dropout,
-        xavier=use_xavier,
-    )
+def _unet(*, attention: bool, batch_norm: bool) -> Callable[..., nn.Module]:
+    """The plain U-Net with or without gates, and whether it has batch norms unless it is said."""
 
+    def make(
+        out_channels: int,
+        *,
+        in_channels: int = 1,
+        depth: int = 4,
+        features: int = 64,
+        use_batch_norm: bool = batch_norm,
+        use_xavier: bool = False,
+        dropout: float = 0.0,
+    ) -> nn.Module:
+        return models.PlainUNet(
+            in_channels,
+            out_channels,
+            init_features=features,
+            depth=depth,
+            batch_norm=use_batch_norm,
+            attention=attention,
+            dropout=dropout,
+            xavier=use_xavier,
+        )
 
-def _attention_unet(
-    out_channels: int,
-    *,
-    in_channels: int = 1,
-    depth: int = 4,
-    features: int = 64,
-    use_batch_norm: bool = True,
-    use_xavier: bool = False,
-    dropout: float = 0.0,
-) -> nn.Module:
-    return models.PlainUNet(
-        in_channels,
-        out_channels,
-        init_features=features,
-        depth=depth,
-        batch_norm=use_batch_norm,
-        attention=True,
-        dropout=dropout,
-        xavier=use_xavier,
-    )
+    return make
 
 
 def _duck_net(
@@ -135,8 +119,8 @@ def topology(widths: Sequence[int] = WIDTHS) -> dict[str, Any]:
 
 
 SEGMENTERS = {
-    "UNET": _unet,
-    "AttentionUNET": _attention_unet,
+    "UNET": _unet(attention=False, batch_norm=False),
+    "AttentionUNET": _unet(attention=True, batch_norm=True),
     "DUCKNet": _duck_net,
     "STAMPUNet": _stamp_unet,
     "ImproveSTAMPUNet": _stamp_unet,

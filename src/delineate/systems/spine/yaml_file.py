@@ -13,16 +13,17 @@ from typing import Any
 
 import yaml
 
-from delineate.config.places import Key, Mistake, Place, Places, dotted, refuse
+from delineate.config.places import Key, Place, Places, dotted, refuse
+from delineate.config.text_file import read_text
 from delineate.config.words import spell
-from delineate.config.yaml_text import read_yaml
+from delineate.config.yaml_text import Walk
 from delineate.errors import ConfigError
 
 __all__ = ["Document", "include", "is_windows_path", "names_file", "read_document"]
 
 log = logging.getLogger("delineate")
 
-MAX_VALUES, MAX_INCLUDES = 20_000, 8
+MAX_INCLUDES = 8
 NO_FILES = ("project_name", "experiment_name", "name", "path")
 """Keys whose value is a text even if it ends like a file."""
 
@@ -53,19 +54,9 @@ class Document:
 
 def read_document(path: Path) -> Document:
     """Read one file; what it includes is still the name of a file."""
-    text = _text(path)
-    loader = _Loader(text)
-    walk = _Walk(loader, path)
-    try:
-        node = loader.get_single_node()
-        data = None if node is None else walk.value(node, ())
-    except yaml.YAMLError as error:
-        read_yaml(text, lambda line: Place(str(path), line))  # says it in plain words
-        raise ConfigError(f"{path}: not YAML: {str(error).splitlines()[0]}.") from None
-    finally:
-        loader.dispose()
-    refuse(walk.mistakes)
-    return Document(data, {**walk.places, (): Place(str(path))}, path)
+    reading = _LooseWalk(_Loader, lambda line: Place(str(path), line)).read(read_text(path))
+    refuse(reading.mistakes)
+    return Document(reading.data, {**reading.places, (): Place(str(path))}, path)
 
 
 def include(document: Document, key: str, *, depth: int = 0) -> Document:
@@ -128,43 +119,8 @@ def _found(name: str, beside: Path, where: str) -> Path:
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not text in UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-class _Walk:
-    """From nodes to values, places and mistakes."""
-
-    def __init__(self, loader: _Loader, path: Path) -> None:
-        self.loader = loader
-        self.path = path
-        self.places: Places = {}
-        self.mistakes: list[Mistake] = []
-        self.count = 0
-
-    def value(self, node: yaml.Node, key: Key) -> Any:
-        self.count += 1
-        if self.count > MAX_VALUES or len(key) > 40:
-            raise ConfigError(
-                f"{self.place(node)}: an alias (*name) grows without end. "
-                "Fix: write the values out."
-            )
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, key)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.item(child, (*key, i)) for i, child in enumerate(node.value)]
-        return self.scalar(node, key)
-
-    def item(self, node: yaml.Node, key: Key) -> Any:
-        self.places[key] = self.place(node)
-        return self.value(node, key)
+class _LooseWalk(Walk):
+    """A key may be a number and stand twice; `<<: *name` puts a mapping into another."""
 
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[Any, Any]:
         first: dict[Any, int] = {}
@@ -175,25 +131,21 @@ class _Walk:
                 text = "%s: '%s' stands twice, first in line %d: the last one counts."
                 log.warning(text, self.place(name_node), said, first[name])
             first.setdefault(name, name_node.start_mark.line + 1)
-        self.loader.flatten_mapping(node)  # <<: *name
+        self.loader.flatten_mapping(node)
         found: dict[Any, Any] = {}
         for name_node, value_node in node.value:
             child = (*key, self.scalar(name_node, key))
-            self.places[child] = self.place(name_node)
+            self.reading.places[child] = self.place(name_node)
             found[child[-1]] = self.value(value_node, child)
         return found
 
     def scalar(self, node: yaml.Node, key: Key) -> Any:
         if not isinstance(node, yaml.ScalarNode):
-            self.mistakes.append(Mistake(key, self.place(node), "a key must be plain text."))
+            self.wrong(key, node, "a key must be plain text.")
             return ""
         try:
             return self.loader.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             said = getattr(error, "problem", None) or str(error)
-            text = f"{dotted(key)}: {spell(node.value)} is not taken: {said}."
-            self.mistakes.append(Mistake(key, self.place(node), text))
+            self.wrong(key, node, f"{dotted(key)}: {spell(node.value)} is not taken: {said}.")
             return None
-
-    def place(self, node: yaml.Node) -> Place:
-        return Place(str(self.path), node.start_mark.line + 1)

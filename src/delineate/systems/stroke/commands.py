@@ -1,6 +1,5 @@
 """The command lines of sota_training_pipeline.py and optimized_hybrid_training.py."""
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ def run_pipeline(arguments: Sequence[str] | None = None) -> None:
     what.add_argument("--stage", metavar="NAME", help="one stage alone, such as stage1_basic")
     what.add_argument("--evaluate", metavar="MODEL", help="score a model on its held-out cases")
     words = parser.parse_args(arguments)
-    with plain_errors(), showing_notes(_say):
+    with plain_errors(), showing_notes():
         settings = _settings(words.config)
         if words.evaluate is not None:
             _evaluate(words.evaluate, settings)
@@ -47,7 +46,7 @@ def run_direct(arguments: Sequence[str] | None = None) -> None:
     ArgumentParser(
         description="Train the full network without stages.", allow_abbrev=False
     ).parse_args(arguments)
-    with plain_errors(), showing_notes(_say):
+    with plain_errors(), showing_notes():
         from delineate.groundwork import NoBars
         from delineate.systems.stroke.direct import train_direct
 
@@ -71,8 +70,3 @@ def _evaluate(model: str, settings: "Settings") -> None:
 
     out = evaluate(model, settings.data.data_dir, RESULTS, bars=NoBars())
     print(f"Results: {out}")
-
-
-def _say(line: str) -> None:
-    """On standard error, where a cluster's job keeps it."""
-    print(line, file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from delineate.config.text_file import read_text
 from delineate.config.words import did_you_mean
 from delineate.config.yaml_text import TRAP, Loader
 from delineate.errors import ConfigError
@@ -48,7 +49,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     What is not YAML, or names a Python object other than a tuple or a number, is a ConfigError.
     """
     path = Path(path)
-    text = _text(path)
+    text = read_text(path)
     try:
         config = _read(text)
     except yaml.MarkedYAMLError as error:
@@ -63,17 +64,6 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if unknown:
         log.warning("%s: kept, but of no known meaning: %s", path, ", ".join(unknown))
     return config
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not text in UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
 def _read(text: str) -> Any:

@@ -11,16 +11,17 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from delineate.config import Config, load_config, stage_configs
 from delineate.engine.panels import Panels
-from delineate.errors import ConfigError, DelineateError
+from delineate.errors import DelineateError
 from delineate.groundwork import Bars
 from delineate.io import atomic_path
 from delineate.package import open_model
-from delineate.run_folder import RunFolder
+from delineate.run_folder import RunFolder, first_free
 from delineate.stages import train as train_stages
 from delineate.systems.stroke.diary import Diary, Listener, read_history
 from delineate.systems.stroke.evaluation import describe, measure_run, summarise
@@ -44,7 +45,7 @@ def train_pipeline(settings: Settings, *, stage: str | None = None, bars: Bars) 
     Args:
         stage: This one alone, from the weights of the one before where that is finished.
     """
-    config = _choose_folder(settings)
+    config = first_free(CALLBACKS, partial(make_config, settings), _taken)
     names = STAGE_NAMES if stage is None else (stage,)
     results: dict[str, Any] = {}
     out = RESULTS / f"progressive_training_{datetime.now(UTC):%Y%m%d_%H%M%S}.json"
@@ -89,28 +90,14 @@ def finish(config: Config, name: str, *, bars: Bars) -> dict[str, Any]:
     return {"model_path": str(model), **summary, "config": own}
 
 
-def _choose_folder(settings: Settings) -> Config:
-    """`callbacks`, or the first of callbacks_2, ... in which no other training lies."""
-    number = 1
-    while True:
-        folder = CALLBACKS if number == 1 else CALLBACKS.with_name(f"{CALLBACKS}_{number}")
-        config = make_config(settings, folder)
-        if not any(_is_another(folder, config, name) for name in STAGE_NAMES):
-            return config
-        number += 1
-
-
-def _is_another(folder: Path, config: Config, name: str) -> bool:
+def _taken(config: Config) -> bool:
     """Whether a stage of another configuration lies there, its beginning apart."""
-    run = RunFolder(folder / name)
-    if not run.config.is_file():
-        return False
-    before = load_config(run.config)
-    own = stage_configs(config)[STAGE_NAMES.index(name)]
-    try:
-        run.refuse_another(own.model_copy(update={"start": before.start}))
-    except ConfigError:
-        return True
+    for name, stage in zip(STAGE_NAMES, stage_configs(config), strict=True):
+        run = RunFolder(config.run_dir / name)
+        if run.config.is_file():
+            start = load_config(run.config).start
+            if run.is_another(stage.model_copy(update={"start": start})):
+                return True
     return False
 
 

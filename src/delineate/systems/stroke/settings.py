@@ -3,15 +3,16 @@
 A null leaves the matter to the recipe `stroke`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
-from delineate.config.words import did_you_mean, spell
-from delineate.errors import ConfigError
+from delineate.config.faults import nearest, validated
+from delineate.config.places import Place
+from delineate.config.words import Words
 from delineate.models.hybrid import STAGES
 
 __all__ = ["STAGE_NAMES", "Settings", "StageWish", "parse_settings"]
@@ -23,7 +24,7 @@ Positive = Annotated[float, Gt(0)]
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
 Weight = Annotated[float, Ge(0)]
-Pair = tuple[float, float]
+Pair = Annotated[tuple[float, float], Words("a list of two numbers")]
 """The least and the most."""
 
 
@@ -34,7 +35,13 @@ def _without_channel(value: Any) -> Any:
     return value
 
 
-Shape = Annotated[tuple[Count, ...], BeforeValidator(_without_channel), MinLen(3), MaxLen(3)]
+Shape = Annotated[
+    tuple[Count, ...],
+    BeforeValidator(_without_channel),
+    MinLen(3),
+    MaxLen(3),
+    Words("a list of three whole numbers of at least 1"),
+]
 
 
 class Section(BaseModel):
@@ -189,8 +196,7 @@ class Settings(Section):
     def _known(cls, stages: dict[str, StageWish]) -> dict[str, StageWish]:
         for name in stages:
             if name not in STAGE_NAMES:
-                near = did_you_mean(name, STAGE_NAMES) or f" There are: {', '.join(STAGE_NAMES)}."
-                raise ValueError(f"has no stage '{name}'.{near}")
+                raise ValueError(f"has no stage '{name}'.{nearest(name, STAGE_NAMES)}")
         return stages
 
     def stage(self, name: str) -> StageWish:
@@ -205,35 +211,4 @@ def parse_settings(values: Mapping[str, Any], source: str) -> Settings:
         source: What messages call it.
     """
     said = {key: value for key, value in values.items() if value is not None}
-    try:
-        return Settings.model_validate(said)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_spelled(error, source))) from None
-
-
-def _spelled(error: ValidationError, source: str) -> Iterable[str]:
-    for fault in error.errors():
-        path = [str(step) for step in fault["loc"]]
-        key = ".".join(path)
-        if fault["type"] == "extra_forbidden":
-            known = _siblings(path[:-1])
-            near = did_you_mean(path[-1], known) or f" There are: {', '.join(known)}."
-            yield f"{source}: unknown key '{key}'.{near}"
-        elif fault["type"] == "value_error":
-            yield f"{source}: {key} {fault.get('ctx', {}).get('error')}"
-        else:
-            wants = fault["msg"][0].lower() + fault["msg"][1:]
-            yield f"{source}: {key}: {wants}, got {spell(fault['input'])}."
-
-
-def _siblings(path: Iterable[str]) -> tuple[str, ...]:
-    section: Any = Settings
-    for step in path:
-        if section is Settings and step == "stages":
-            return tuple(StageWish.model_fields)
-        inner = section.model_fields[step].annotation if step in section.model_fields else None
-        candidates = [inner, *getattr(inner, "__args__", ())]
-        section = next(
-            (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), Section
-        )
-    return tuple(section.model_fields)
+    return validated(Settings, said, {(): Place(source)})

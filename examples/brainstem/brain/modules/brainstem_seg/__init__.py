@@ -1,6 +1,6 @@
 """Training: from brain.modules.brainstem_seg import BrainstemTrainer, TrainingConfig"""
 
-from brain.modules.brainstem_seg.pipeline import (
+from delineate.systems.brainstem import (
     AugmentationPipeline,
     BrainstemDataset,
     BrainstemTrainer,

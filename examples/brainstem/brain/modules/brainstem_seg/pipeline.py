@@ -1,24 +1,11 @@
-"""Train with the documented settings and folders: python -m brain.modules.brainstem_seg.pipeline"""
+"""Train with the documented settings and folders: python -m brain.modules.brainstem_seg.pipeline
+
+All names of the system are here, too.
+"""
 
 from delineate.plain_errors import plain_errors
-from delineate.systems.brainstem import (
-    AugmentationPipeline,
-    BrainstemDataset,
-    BrainstemTrainer,
-    HierarchicalLoss,
-    MetricsTracker,
-    TrainingConfig,
-)
-
-__all__ = [
-    "AugmentationPipeline",
-    "BrainstemDataset",
-    "BrainstemTrainer",
-    "HierarchicalLoss",
-    "MetricsTracker",
-    "TrainingConfig",
-    "main",
-]
+from delineate.systems.brainstem import *  # noqa: F403 -- listed there
+from delineate.systems.brainstem import BrainstemTrainer, TrainingConfig
 
 
 def main() -> None:
