@@ -94,8 +94,8 @@ def plain(root: Path, chain: list[tuple[str, dict, list[str]]]) -> Epoch:
 
 
 def ours(root: Path, chain: list[tuple[str, dict, list[str]]], *, cache: bool) -> Epoch:
-    from delineate.systems.spine.loading import make_loaders
-    from delineate.systems.spine.settings import Experiment
+    from delineate.systems.spine.samples.loading import make_loaders
+    from delineate.systems.spine.schema.settings import Experiment
 
     steps = [{"name": "load_segmentation_label", "target": ["label"]}]
     size = {"height": WANTED, "width": WANTED}

@@ -73,8 +73,8 @@ def train_ours(folder: Path, epochs: int, size: int) -> dict[str, Any]:
     """By the experiment that a user would write."""
     import albumentations  # noqa: F401 # not counted
 
-    from delineate.systems.spine.settings import Experiment
-    from delineate.systems.spine.trainer import train
+    from delineate.systems.spine.learning.trainer import train
+    from delineate.systems.spine.schema.settings import Experiment
 
     every = {"phase": ["train", "val", "test"]}
     steps = [

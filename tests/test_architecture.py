@@ -103,6 +103,18 @@ def test_the_files_of_one_room_import_each_other_without_a_cycle():
     assert set(TopologicalSorter(graph).static_order()) == set(MODULES)
 
 
+def test_the_folders_of_the_systems_import_each_other_without_a_cycle():
+    def folder(module: str) -> str:
+        return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        if room(module) == "systems":
+            others = {folder(name) for name in imports(path) if room(name) == "systems"}
+            graph.setdefault(folder(module), set()).update(others - {folder(module)})
+    assert set(TopologicalSorter(graph).static_order()) == set(graph)
+
+
 @pytest.mark.parametrize(
     ("module", "refused"),
     [

@@ -13,7 +13,7 @@ from delineate.datasets.phantom_lesions import draw_lesions
 from delineate.datasets.phantom_spine import draw_spine
 from delineate.io import Volume
 from delineate.io.volume import Grid
-from delineate.systems.spine.volume_pictures import choose_plane, pictures_of
+from delineate.systems.spine.slices.volume_pictures import choose_plane, pictures_of
 
 SHAPE, SIZE = (8, 64, 80), 64
 TRAINED = range(96, 104)

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from delineate.systems.spine.answers import Answerer
-from delineate.systems.spine.cascade_settings import CascadeSettings
-from delineate.systems.spine.weights_folder import Networks, OpenGate
+from delineate.systems.spine.cascade.settings import CascadeSettings
+from delineate.systems.spine.cascade.weights_folder import Networks, OpenGate
+from delineate.systems.spine.prediction.answers import Answerer
 
 GATES = ("anatomy", "location_view", "sequence", "spinal_cord")
 SPINE = (145, 2, 3, 1)

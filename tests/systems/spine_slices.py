@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from delineate.systems.spine.settings import (
+from delineate.systems.spine.schema.settings import (
     Data,
     Directory,
     Experiment,

@@ -5,7 +5,7 @@ from typing import Any
 
 import spine_world
 
-from delineate.systems.spine.settings import Experiment, Model, Named
+from delineate.systems.spine.schema.settings import Experiment, Model, Named
 
 UNET = {"name": "UNET", "features": 4, "depth": 2, "use_batch_norm": True, "in_channels": 1}
 RESIZE = {"name": "alb.Resize", "params": {"height": 32, "width": 32}}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.ballot import hold_ballot, judge_slices, resolve_keep
-from delineate.systems.spine.cascade_settings import Gate
+from delineate.systems.spine.cascade.ballot import hold_ballot, judge_slices, resolve_keep
+from delineate.systems.spine.cascade.settings import Gate
 
 NAMES = ("brain", "neck", "chest", "knee")
 

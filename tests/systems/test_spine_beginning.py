@@ -10,11 +10,11 @@ from torch import nn
 
 from delineate.errors import ConfigError, DataError
 from delineate.models import ResNet
-from delineate.systems.spine.bases import BaseLoss, BaseModel
-from delineate.systems.spine.beginning import begin_with, frozen_parts
-from delineate.systems.spine.networks import build_network
-from delineate.systems.spine.own_files import find_own, own_folders
-from delineate.systems.spine.settings import Directory
+from delineate.systems.spine.networks.beginning import begin_with, frozen_parts
+from delineate.systems.spine.networks.choice import build_network
+from delineate.systems.spine.schema.bases import BaseLoss, BaseModel
+from delineate.systems.spine.schema.own_files import find_own, own_folders
+from delineate.systems.spine.schema.settings import Directory
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from spine_series import (
     write_pictures,
 )
 
-from delineate.systems.spine.cascade import run_cascade
-from delineate.systems.spine.cascade_report import closing_lines, write_reports
-from delineate.systems.spine.cascade_settings import CascadeSettings
-from delineate.systems.spine.outcome import Outcome
+from delineate.systems.spine.cascade.chain import run_cascade
+from delineate.systems.spine.cascade.outcome import Outcome
+from delineate.systems.spine.cascade.report import closing_lines, write_reports
+from delineate.systems.spine.cascade.settings import CascadeSettings
 
 SETTINGS = CascadeSettings()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.cascade_command import read_cascade
-from delineate.systems.spine.cascade_settings import CascadeSettings
+from delineate.systems.spine.cascade.command import read_cascade
+from delineate.systems.spine.cascade.settings import CascadeSettings
 
 
 def written(path: Path, text: str) -> Path:

@@ -13,12 +13,12 @@ from spine_cascade_world import CASCADE, draw, slices_of, write_data, write_expe
 from spine_series import OBLIQUE, write_dicom, write_pictures
 
 from delineate.datasets.canvas import Drawing
-from delineate.systems.spine.cascade_command import cascade, read_cascade
-from delineate.systems.spine.evaluation import evaluate
-from delineate.systems.spine.experiment import read_experiment
-from delineate.systems.spine.finished import Finished
-from delineate.systems.spine.prediction import PredictionSettings, predict
-from delineate.systems.spine.trainer import train
+from delineate.systems.spine.cascade.command import cascade, read_cascade
+from delineate.systems.spine.learning.trainer import train
+from delineate.systems.spine.prediction.evaluation import evaluate
+from delineate.systems.spine.prediction.finished import Finished
+from delineate.systems.spine.prediction.predict import PredictionSettings, predict
+from delineate.systems.spine.schema.experiment import read_experiment
 
 pytestmark = pytest.mark.slow
 

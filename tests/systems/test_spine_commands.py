@@ -16,9 +16,9 @@ import ml_framework.base.preprocess
 import ml_framework.constants
 import ml_framework.utils
 from delineate.errors import ConfigError
-from delineate.systems.spine import bases
-from delineate.systems.spine.experiment import read_experiment
-from delineate.systems.spine.known_keys import LIGHTNING
+from delineate.systems.spine.schema import bases
+from delineate.systems.spine.schema.experiment import read_experiment
+from delineate.systems.spine.schema.known_keys import LIGHTNING
 from ml_framework.main import app, main
 
 COMMANDS = ("train", "evaluate", "predict", "cascade", "new")
@@ -105,7 +105,7 @@ UNKNOWN: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
 
 @pytest.mark.parametrize("part", UNKNOWN)
 def test_an_unknown_name_lists_those_that_there_are(part: str, tmp_path: Path):
-    from delineate.systems.spine.trainer import train
+    from delineate.systems.spine.learning.trainer import train
 
     pipeline = deepcopy(spine_pipelines.pipelines()["00_draw_UNET"])
     way, value, known = UNKNOWN[part]

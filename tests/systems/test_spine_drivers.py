@@ -11,10 +11,10 @@ from spine_slices import data, noise, picture
 
 from delineate.errors import DataError
 from delineate.io import read_volume
-from delineate.systems.spine import png_pixels
-from delineate.systems.spine.slice_reading import read_mask_of, read_picture, read_slice
-from delineate.systems.spine.slice_table import find_table
-from delineate.systems.spine.volume_pictures import choose_plane, pictures_of
+from delineate.systems.spine.slices import png_pixels
+from delineate.systems.spine.slices.reading import read_mask_of, read_picture, read_slice
+from delineate.systems.spine.slices.table import find_table
+from delineate.systems.spine.slices.volume_pictures import choose_plane, pictures_of
 
 
 def test_pictures_keep_their_eight_bits_and_deeper_ones_are_scaled(tmp_path: Path):

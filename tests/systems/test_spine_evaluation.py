@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from delineate.errors import DataError
-from delineate.systems.spine import evaluation
-from delineate.systems.spine.slice_batch import SliceBatch
+from delineate.systems.spine.prediction import evaluation
+from delineate.systems.spine.samples.batch import SliceBatch
 
 EXPERIMENT: Any = SimpleNamespace(path=Path("experiment.yaml"))
 

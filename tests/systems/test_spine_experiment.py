@@ -9,8 +9,8 @@ import yaml
 from spine_published import DATASET, ROOT
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.experiment import read_experiment
-from delineate.systems.spine.settings import Experiment
+from delineate.systems.spine.schema.experiment import read_experiment
+from delineate.systems.spine.schema.settings import Experiment
 
 Write = Callable[..., Path]
 

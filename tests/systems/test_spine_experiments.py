@@ -7,7 +7,7 @@ import pytest
 import spine_world
 from typer.testing import CliRunner
 
-from delineate.systems.spine.experiment import read_experiment
+from delineate.systems.spine.schema.experiment import read_experiment
 from ml_framework.main import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -44,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_begins_where_another_ended_and_the_cascade_takes_them(
     world: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    from delineate.systems.spine.trainer import train
+    from delineate.systems.spine.learning.trainer import train
 
     monkeypatch.chdir(world)
     caplog.set_level(logging.INFO, "delineate")

@@ -13,8 +13,8 @@ from PIL import Image
 from spine_slices import LOAD, classed, data, experiment, masked, noise, picture
 
 from delineate.errors import ConfigError, DataError
-from delineate.systems.spine.loading import make_loader, make_loaders
-from delineate.systems.spine.slice_batch import SliceBatch
+from delineate.systems.spine.samples.batch import SliceBatch
+from delineate.systems.spine.samples.loading import make_loader, make_loaders
 
 BOTH = ["data", "label"]
 CHAIN = [
@@ -245,7 +245,7 @@ def test_steps_on_a_batch_are_ours_by_sample_and_ones_own_at_once(world: Path, t
     own = tmp_path / "own"
     own.mkdir()
     (own / "mine.py").write_text(
-        "from delineate.systems.spine.bases import BasePreprocess\n"
+        "from delineate.systems.spine.schema.bases import BasePreprocess\n"
         "class Mixed(BasePreprocess):\n"
         "    def __call__(self, data):\n"
         "        assert data.ndim == 4\n"

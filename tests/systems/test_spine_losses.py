@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.activation import choose_form
-from delineate.systems.spine.loss_choice import NAMES, Case, build_loss
-from delineate.systems.spine.settings import Named
+from delineate.systems.spine.learning.loss_choice import NAMES, Case, build_loss
+from delineate.systems.spine.networks.activation import choose_form
+from delineate.systems.spine.schema.settings import Named
 
 X = torch.randn(3, 1, 6, 5, generator=torch.Generator().manual_seed(0)) * 2
 T = (torch.rand(3, 1, 6, 5, generator=torch.Generator().manual_seed(1)) > 0.6).float()

@@ -8,8 +8,8 @@ import torch
 from spine_trainings import model
 
 from delineate.errors import ConfigError, MissingExtra
-from delineate.systems.spine.memory_saving import save_memory
-from delineate.systems.spine.networks import NAMES, build_network
+from delineate.systems.spine.networks.choice import NAMES, build_network
+from delineate.systems.spine.networks.memory_saving import save_memory
 
 COUNTS = {6: 273_929, 8: 486_419, 10: 759_501, 12: 1_093_175, 14: 1_487_441, 16: 1_942_299}
 

@@ -22,9 +22,9 @@ from spine_series import (
 from torch import Tensor, stack
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.answers import Answerer, choose_device, threshold
-from delineate.systems.spine.prediction import PredictionSettings, labels_of, predict_series
-from delineate.systems.spine.series import find_series
+from delineate.systems.spine.prediction.answers import Answerer, choose_device, threshold
+from delineate.systems.spine.prediction.predict import PredictionSettings, labels_of, predict_series
+from delineate.systems.spine.slices.series import find_series
 
 ASKED = PredictionSettings()
 

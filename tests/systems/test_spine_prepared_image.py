@@ -8,7 +8,7 @@ import pytest
 from spine_slices import LOAD, data, experiment, noise
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.prepared_image import PreparedImage, prepare_image
+from delineate.systems.spine.prediction.prepared_image import PreparedImage, prepare_image
 
 BOTH = ["data", "label"]
 SCALE = {"name": "tv.ToDtype", "params": {"dtype": "float32", "scale": True}}
@@ -85,7 +85,7 @@ def test_a_step_of_ones_own_that_resizes_is_undone(tmp_path: Path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "mine.py").write_text(
-        "from delineate.systems.spine.bases import BasePreprocess\n"
+        "from delineate.systems.spine.schema.bases import BasePreprocess\n"
         "class Halved(BasePreprocess):\n"
         "    def __call__(self, data):\n"
         "        return data[::2, ::2]\n"
@@ -103,7 +103,7 @@ def test_steps_on_batches_are_applied_as_in_training(tmp_path: Path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "mine.py").write_text(
-        "from delineate.systems.spine.bases import BasePreprocess\n"
+        "from delineate.systems.spine.schema.bases import BasePreprocess\n"
         "class Centred(BasePreprocess):\n"
         "    def __call__(self, data):\n"
         "        assert data.ndim == 4\n"

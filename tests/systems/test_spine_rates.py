@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.cosine_rate import CosineLRScheduler
-from delineate.systems.spine.rates import SCHEDULES, make_optimizer
-from delineate.systems.spine.settings import Trainer
+from delineate.systems.spine.learning.cosine_rate import CosineLRScheduler
+from delineate.systems.spine.learning.rates import SCHEDULES, make_optimizer
+from delineate.systems.spine.schema.settings import Trainer
 
 
 def made(optimizer=None, scheduler=None, *, epochs: int = 10, lr: float = 0.1):

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from delineate.cli import app
 from delineate.config import check_parts, load_config
 from delineate.errors import ConfigError
-from delineate.systems.spine.experiment import read_experiment
-from delineate.systems.spine.recipe import convert_experiment, to_recipe
-from delineate.systems.spine.shipped import TRAINING
+from delineate.systems.spine.schema.experiment import read_experiment
+from delineate.systems.spine.schema.recipe import convert_experiment, to_recipe
+from delineate.systems.spine.schema.shipped import TRAINING
 
 LESIONS = sorted((TRAINING / "experiment").rglob("*segmentation*/*.yaml"))
 

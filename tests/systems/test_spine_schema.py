@@ -7,7 +7,7 @@ import pytest
 import spine_pipelines
 import spine_world
 
-from delineate.systems.spine.experiment import read_experiment
+from delineate.systems.spine.schema.experiment import read_experiment
 
 PIPELINES = spine_pipelines.pipelines()
 NAMES = sorted(PIPELINES)
@@ -47,7 +47,7 @@ def slices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_pipeline_trains_for_an_epoch(name: str, slices: Path, tmp_path: Path):
     if spine_pipelines.needs_timm(name):
         pytest.importorskip("timm", exc_type=ImportError)
-    from delineate.systems.spine.trainer import train
+    from delineate.systems.spine.learning.trainer import train
 
     path = spine_pipelines.write(PIPELINES[name], tmp_path, name)
     folders = {"data": str(slices), "log": str(tmp_path / "logs")}

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.agreement import class_rows, mask_rows
-from delineate.systems.spine.entries import Metric
-from delineate.systems.spine.epoch_figures import EpochFigures
-from delineate.systems.spine.old_dice import Dice
-from delineate.systems.spine.values import chosen
+from delineate.systems.spine.learning.agreement import class_rows, mask_rows
+from delineate.systems.spine.learning.epoch_figures import EpochFigures
+from delineate.systems.spine.learning.old_dice import Dice
+from delineate.systems.spine.networks.values import chosen
+from delineate.systems.spine.schema.entries import Metric
 
 GENERATOR = torch.Generator().manual_seed(0)
 P = torch.rand(7, 1, 6, 6, generator=GENERATOR)

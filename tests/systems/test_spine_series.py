@@ -11,8 +11,13 @@ from spine_series import volume_of, write_dicom, write_nifti, write_pictures
 from delineate.errors import DataError
 from delineate.io import read_mask, read_volume
 from delineate.labels import Labels
-from delineate.systems.spine.series import find_series, refuse_inside
-from delineate.systems.spine.slices import Slices, mask_files, read_slices, write_masks
+from delineate.systems.spine.prediction.series_slices import (
+    Slices,
+    mask_files,
+    read_slices,
+    write_masks,
+)
+from delineate.systems.spine.slices.series import find_series, refuse_inside
 
 LABELS = Labels.from_names({"lesion": 1})
 RNG = np.random.default_rng(3)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from delineate.errors import ConfigError
-from delineate.systems.spine.experiment import read_experiment
-from delineate.systems.spine.shipped import TRAINING, find_dataset, write_shipped
+from delineate.systems.spine.schema.experiment import read_experiment
+from delineate.systems.spine.schema.shipped import TRAINING, find_dataset, write_shipped
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "spine" / "training"
 DOCUMENTED = (

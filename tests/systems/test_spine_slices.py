@@ -9,8 +9,8 @@ import pytest
 from spine_slices import classed, data, masked, noise, picture
 
 from delineate.errors import ConfigError, DataError
-from delineate.systems.spine.slice_rows import Slice
-from delineate.systems.spine.slice_table import Table, find_table
+from delineate.systems.spine.slices.rows import Slice
+from delineate.systems.spine.slices.table import Table, find_table
 
 
 def found(root: Path, *args, **how) -> Table:

@@ -11,9 +11,9 @@ from PIL import Image
 from spine_slices import noise, picture, step
 
 from delineate.errors import ConfigError, DataError
-from delineate.systems.spine.sample import Sample, Work
-from delineate.systems.spine.slice_rows import Slice
-from delineate.systems.spine.steps import Setting, build_steps
+from delineate.systems.spine.samples.steps import Setting, build_steps
+from delineate.systems.spine.slices.rows import Slice
+from delineate.systems.spine.slices.sample import Sample, Work
 
 pytest.importorskip("albumentations", reason="needs delineate[albumentations]")
 
@@ -330,7 +330,7 @@ def test_shading_is_smooth_along_rows_and_columns_and_between_its_bounds(shape: 
 
 OWN = """
 import numpy as np
-from delineate.systems.spine.bases import BasePreprocess
+from delineate.systems.spine.schema.bases import BasePreprocess
 
 
 class Brighter(BasePreprocess):

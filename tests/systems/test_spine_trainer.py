@@ -12,8 +12,8 @@ import torch
 from spine_trainings import UNET, classes, masks
 
 from delineate.errors import ConfigError, DataError
-from delineate.systems.spine.checkpoint import facts_of, load_trained
-from delineate.systems.spine.trainer import train
+from delineate.systems.spine.learning.checkpoint import facts_of, load_trained
+from delineate.systems.spine.learning.trainer import train
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_a_training_of_classes_with_weights_and_a_schedule(tmp_path: Path):
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch):
-    from delineate.systems.spine import trainer as module
+    from delineate.systems.spine.learning import trainer as module
 
     asked = masks(tmp_path, model={**UNET, "dropout": 0.2}, trainer={"epochs": 4})
     whole = train(asked)
@@ -230,7 +230,7 @@ def test_two_processes_measure_each_slice_once(tmp_path: Path):
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path\n"
         "from spine_trainings import masks\n"
-        "from delineate.systems.spine.trainer import train\n"
+        "from delineate.systems.spine.learning.trainer import train\n"
         "two = {'accelerator': 'cpu', 'devices': 2, 'strategy': 'ddp'}\n"
         "train(masks(Path(sys.argv[1]), trainer={'epochs': 1, 'params': two}))\n"
     )

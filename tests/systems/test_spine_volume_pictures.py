@@ -7,7 +7,7 @@ from spine_series import volume_of
 from delineate.errors import ConfigError, DataError
 from delineate.io import Volume
 from delineate.io.volume import Grid
-from delineate.systems.spine.volume_pictures import (
+from delineate.systems.spine.slices.volume_pictures import (
     choose_plane,
     grey,
     pictures_of,

@@ -6,9 +6,9 @@ import pytest
 from spine_series import classifier, drawer
 
 from delineate.errors import ConfigError, DataError
-from delineate.systems.spine.answers import Answerer
-from delineate.systems.spine.cascade_settings import CascadeSettings, Gate
-from delineate.systems.spine.weights_folder import open_networks
+from delineate.systems.spine.cascade.settings import CascadeSettings, Gate
+from delineate.systems.spine.cascade.weights_folder import open_networks
+from delineate.systems.spine.prediction.answers import Answerer
 
 NAMES = ("anatomy", "spine_location_view", "spine_sequence", "spinal_cord")
 

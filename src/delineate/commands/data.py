@@ -167,7 +167,7 @@ def _paths(data: Path) -> list[str]:
 
 
 def _convert_experiment(experiment: Path, recipe: Path) -> None:
-    from delineate.systems.spine.recipe import convert_experiment
+    from delineate.systems.spine.schema.recipe import convert_experiment
 
     notes = convert_experiment(experiment, recipe)
     typer.echo(f"{recipe}: a recipe, for delineate train {recipe} data.root=DIR")

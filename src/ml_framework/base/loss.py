@@ -1,5 +1,5 @@
 """The class that losses of one's own are subclasses of."""
 
-from delineate.systems.spine.bases import BaseLoss
+from delineate.systems.spine.schema.bases import BaseLoss
 
 __all__ = ["BaseLoss"]

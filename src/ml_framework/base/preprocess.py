@@ -1,5 +1,5 @@
 """The class that steps of one's own are subclasses of."""
 
-from delineate.systems.spine.bases import BasePreprocess
+from delineate.systems.spine.schema.bases import BasePreprocess
 
 __all__ = ["BasePreprocess"]

@@ -35,7 +35,7 @@ def cascade(
 ) -> None:
     """Find the series that show the cord, and draw it and its lesions."""
     from delineate.console import tracking
-    from delineate.systems.spine.cascade_command import cascade, read_cascade
+    from delineate.systems.spine.cascade.command import cascade, read_cascade
 
     settings = read_cascade(
         config,

@@ -34,7 +34,7 @@ def evaluate(
     gpu_id: Gpu = None,
 ) -> None:
     """Score a checkpoint: the figures of the experiment, a table of images, a confusion matrix."""
-    from delineate.systems.spine.evaluation import evaluate
+    from delineate.systems.spine.prediction.evaluation import evaluate
 
     with showing_notes():
         experiment = read(config, dataset, directory)

@@ -26,7 +26,7 @@ def predict(
 ) -> None:
     """Tell classes, or draw masks on the grid of each scan: PNG, NIfTI and DICOM in and out."""
     from delineate.console import tracking
-    from delineate.systems.spine.prediction import PredictionSettings, predict
+    from delineate.systems.spine.prediction.predict import PredictionSettings, predict
 
     said = {"batch_size": batch_size, "confidence": confidence, "device": device_of(gpu_id)}
     asked = PredictionSettings.model_validate({**said, "plane": plane, "nifti": nifti})

@@ -21,7 +21,7 @@ def train(
     ] = None,
 ) -> None:
     """Train, keep the best weights, and test them where there are slices to test on."""
-    from delineate.systems.spine.trainer import train
+    from delineate.systems.spine.learning.trainer import train
 
     start: Path | Literal["last"] | None = None
     if resume is not None:

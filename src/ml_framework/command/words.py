@@ -10,8 +10,8 @@ import typer
 from delineate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from delineate.systems.spine.finished import Finished
-    from delineate.systems.spine.settings import Experiment
+    from delineate.systems.spine.prediction.finished import Finished
+    from delineate.systems.spine.schema.settings import Experiment
 
 __all__ = [
     "BatchSize",
@@ -53,7 +53,7 @@ Nifti = Annotated[bool, typer.Option("--nifti", help="Masks of DICOM as NIfTI, n
 
 def read(config: Path, dataset: str | None, directories: Sequence[str] | None) -> "Experiment":
     """The experiment that the words ask for."""
-    from delineate.systems.spine.experiment import read_experiment
+    from delineate.systems.spine.schema.experiment import read_experiment
 
     files, folders = [], {}
     for word in directories or ():

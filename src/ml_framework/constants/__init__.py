@@ -1,7 +1,7 @@
 """Names that an experiment may use."""
 
-from delineate.systems.spine.entries import PHASES
-from delineate.systems.spine.shipped import TRAINING
+from delineate.systems.spine.schema.entries import PHASES
+from delineate.systems.spine.schema.shipped import TRAINING
 
 __all__ = ["PHASES", "TARGETS", "TRAINING"]
 

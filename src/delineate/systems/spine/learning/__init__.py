@@ -1,0 +1,1 @@
+"""Losses, figures, callbacks and the training itself."""

@@ -1,0 +1,1 @@
+"""Networks by the names that an experiment gives them."""

@@ -1,0 +1,1 @@
+"""Slices on their way through the steps to batches."""

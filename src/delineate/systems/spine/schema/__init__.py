@@ -1,0 +1,1 @@
+"""Experiments as YAML files say them, and what each key may be."""

@@ -1,0 +1,1 @@
+"""Which slices there are, whose they are, and their pixels."""
