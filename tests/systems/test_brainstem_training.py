@@ -69,6 +69,7 @@ def test_the_documented_files_are_there(trained: Outcome):
         "checkpoint_epoch_005.pth",
         "pipeline_configuration.json",
         "training.log",
+        "validation_criteria.json",
     }
     assert (trained.run / "report.html").is_file()
     said = json.loads((folder / "pipeline_configuration.json").read_text())

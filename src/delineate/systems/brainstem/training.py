@@ -15,6 +15,7 @@ from delineate.plan import Plan, write_plan
 from delineate.run import train as walk
 from delineate.run_folder import RunFolder, first_free
 from delineate.systems.brainstem.checkpoints import BEST, Keeper, go_on_from
+from delineate.systems.brainstem.criteria import judge, read_criteria, write_verdicts
 from delineate.systems.brainstem.diary import Diary
 from delineate.systems.brainstem.pace import Pace, choose_pace, recall_pace, write_pace
 from delineate.systems.brainstem.pipeline_configuration import describe_pipeline, write_pipeline
@@ -23,7 +24,7 @@ from delineate.systems.brainstem.scoring import FIGURES, BrainstemScorer
 from delineate.systems.brainstem.settings import TrainingConfig, plain
 from delineate.systems.brainstem.trained import PACKAGE, checkpoint_facts, for_scans, write_model
 from delineate.systems.brainstem.translate import make_config, make_plan
-from delineate.systems.brainstem.tree import Tree, read_tree
+from delineate.systems.brainstem.tree import SCHEMA, Tree, read_tree
 from delineate.training import Additions, Lesson
 
 __all__ = ["BrainstemTrainer", "Outcome"]
@@ -74,6 +75,7 @@ class BrainstemTrainer:
         log_file = self.output_dir / LOG
         with writing_notes(log_file), showing_progress() as bars, alone_in(self.output_dir):
             tree = read_tree(self.data_dir)
+            criteria = read_criteria(tree.schema, tree.root / SCHEMA)
             prepared = prepare_tree(tree, self.config, self.output_dir, bars=bars)
             plan = make_plan(self.config, prepared)
             pace = self._pace(plan, prepared)
@@ -90,6 +92,8 @@ class BrainstemTrainer:
                 _add, config=self.config, pace=pace, bars=bars, folder=self.output_dir, plan=plan
             )
             result = walk(engine, bars=bars, add=add)
+            verdicts = judge(criteria, prepared, engine.run_dir / "validation")
+            write_verdicts(criteria, verdicts, prepared.labels, self.output_dir)
             return self._finish(engine, tree, result.dice)
 
     def _pace(self, plan: Plan, prepared: Prepared) -> Pace:
