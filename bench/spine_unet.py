@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from figure import Figure, say
 from PIL import Image
-from sides import run_side
+from sides import THREADS, run_side
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -176,7 +176,7 @@ def compare(source: Path | None, *, epochs: int, size: int, rounds: int) -> None
             for side in SIDES:
                 shutil.rmtree(folder / "logs", ignore_errors=True)
                 words = ["--side", side, "--folder", folder, "--epochs", epochs, "--size", size]
-                results[side] += run_side(__file__, words)
+                results[side] += run_side(__file__, words, threads=THREADS)
                 r = results[side][-1]
                 print(
                     f"round {turn}, {side}: {r['seconds']:.1f} s, Dice {r['dice']:.4f}, "

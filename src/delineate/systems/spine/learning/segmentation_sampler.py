@@ -23,6 +23,8 @@ HEIGHT = 256
 GAP = 4
 LEGEND = 18
 """Pixels of the line that says what the colours are."""
+GOLDEN = 0.6180339887
+"""Its multiples, whole numbers taken off, lie far from each other: so do the smallest of them."""
 COLOURS = np.array(
     [(230, 75, 53), (77, 187, 213), (0, 160, 135), (240, 180, 40), (132, 145, 220)], np.uint8
 )
@@ -32,6 +34,8 @@ COLOURS = np.array(
 class Row:
     """A slice that is shown."""
 
+    number: int
+    """In the order of the data."""
     image: np.ndarray
     """(c, rows, columns)"""
     truth: np.ndarray
@@ -39,9 +43,9 @@ class Row:
     found: np.ndarray
 
     @property
-    def shows(self) -> bool:
-        """Whether there is something to find."""
-        return bool((self.truth > 0).any())
+    def rank(self) -> tuple[bool, float]:
+        """Lowest for slices to show: with something to find, far from each other in the data."""
+        return not (self.truth > 0).any(), self.number * GOLDEN % 1
 
     def drawn(self) -> np.ndarray:
         """The slice, and beside it the two outlines."""
@@ -56,8 +60,9 @@ class Row:
 class SegmentationSampler(Callback):
     """A row a slice: as the network saw it, with the true outline, with the predicted one.
 
-    The slices are the same at every validation: the first that show something, then others. The
-    picture lies in the folder of the run and goes to every logger that takes pictures.
+    The slices are the same at every validation: some that show something, from all over the data,
+    then others. The picture lies in the folder of the run and goes to every logger that takes
+    pictures.
 
     Args:
         image_amount: How many slices.
@@ -78,10 +83,11 @@ class SegmentationSampler(Callback):
         self.labels = {int(k): str(v) for k, v in (class_labels or {1: "foreground"}).items()}
         self.folder = Path(folder)
         self._rows: list[Row] = []
+        self._seen = 0
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin anew."""
-        self._rows = []
+        self._rows, self._seen = [], 0
 
     def on_validation_batch_end(
         self,
@@ -93,18 +99,18 @@ class SegmentationSampler(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the slices that are shown."""
-        if self._is_over(trainer) or not isinstance(outputs, Mapping) or self._full:
+        if self._is_over(trainer) or not isinstance(outputs, Mapping):
             return
         found, truth = chosen(outputs["probabilities"]), batch.label[:, 0].round().long()
         for i in range(len(truth)):
             image, true, ids = (_plain(x[i]) for x in (batch.image, truth, found))
-            self._rows.append(Row(image=image, truth=true, found=ids))
-        # Those that show something come first; of equal ones, the order of the data.
-        self._rows = sorted(self._rows, key=lambda row: not row.shows)[: self.amount]
+            self._rows.append(Row(number=self._seen, image=image, truth=true, found=ids))
+            self._seen += 1
+        self._rows = sorted(self._rows, key=lambda row: row.rank)[: self.amount]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw them, and hand the picture on."""
-        rows, self._rows = self._rows, []
+        rows, self._rows = sorted(self._rows, key=lambda row: row.number), []
         if self._is_over(trainer) or not rows or not trainer.is_global_zero:
             return
         path = self.folder / f"epoch_{trainer.current_epoch:03d}.png"
@@ -117,10 +123,6 @@ class SegmentationSampler(Callback):
     def _is_over(trainer: Trainer) -> bool:
         """Whether this is a trial, or a look at weights that are trained."""
         return trainer.sanity_checking or trainer.state.fn is not TrainerFn.FITTING
-
-    @property
-    def _full(self) -> bool:
-        return len(self._rows) == self.amount and all(row.shows for row in self._rows)
 
     def _drawn(self, rows: Sequence[Row]) -> np.ndarray:
         pictures = [row.drawn() for row in rows]
