@@ -41,7 +41,7 @@ class Outer(Section):
     [
         ({"innr": 1}, "unknown key 'innr'. Did you mean 'inner'?"),
         ({"x": 1}, "unknown key 'x'. There are: inner, listed, named, either and free."),
-        ({"inner": {"sise": 1, "size": 1}}, "unknown key 'inner.sise'. Did you mean 'size'?"),
+        ({"inner": {"sizes": 1, "size": 1}}, "unknown key 'inner.sizes'. Did you mean 'size'?"),
         ({"inner": {}}, "missing key 'inner.size'. Fix: add it."),
         ({"inner": 3}, "inner wants a section of keys or null, got 3."),
         ({"listed": [{}]}, "missing key 'listed.0.size'. Fix: add it."),
