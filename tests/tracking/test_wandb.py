@@ -69,6 +69,14 @@ def records(tracker):
     return found
 
 
+def wait_until_written(tracker, *, runs):
+    """W&B's own process ends a run's file a moment after `finish` has returned."""
+    until = time.monotonic() + 30
+    while sum(r.WhichOneof("record_type") == "exit" for r in records(tracker)) < runs:
+        assert time.monotonic() < until, "W&B has not ended its files"
+        time.sleep(0.05)
+
+
 def unpacked(log):
     """The records of LevelDB's log format: pieces in blocks of 32 kB, after W&B's own 7 bytes."""
     place, record = 7, b""
@@ -147,6 +155,7 @@ def test_figures_panels_config_and_plan_are_sent_and_no_step_twice(tmp_path, run
 def test_an_offline_run_holds_figures_panels_config_and_plan_and_goes_on_under_its_id(tmp_path):
     first, second = two_lives(tmp_path, apart=1.1)
     assert second.id == first.id
+    wait_until_written(second, runs=2)
     found = rows(second)
     assert found[0][0] == 10
     assert found[0][1]["loss/Dice"] == 0.25
