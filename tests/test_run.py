@@ -97,6 +97,7 @@ def test_masks_lie_on_each_scans_own_grid(run: Path, organs: Path, tmp_path: Pat
         assert set(np.unique(np.asarray(mask.dataobj))) <= set(range(8))
 
 
+@pytest.mark.slow
 def test_a_scan_unlike_those_of_the_training_is_warned_of(run: Path, organs: Path, tmp_path: Path):
     source = nibabel.load(organs / "imagesTr" / "organs_000_0000.nii.gz")
     affine = source.affine @ np.diag([3.0, 3.0, 3.0, 1.0])
@@ -178,6 +179,7 @@ def test_a_data_set_with_a_fault_is_refused_in_the_doctors_words(organs: Path, t
     assert not (folder / "plan.json").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_starts_afresh_in_its_own_folder(organs: Path, tmp_path: Path):
     folder = tmp_path / "run"
     assert train(organs, folder, "data.fold=1").code == 0
@@ -198,6 +200,7 @@ def stopped(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *wishes: 
         assert train(data, folder, *wishes).err.endswith("no more power\n")
 
 
+@pytest.mark.slow
 def test_a_run_that_died_after_training_is_judged_without_training_again(
     organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -233,6 +236,7 @@ def test_an_unfinished_run_is_not_gone_on_with_by_another_configuration(
     assert any((folder / "checkpoints").glob("state-*"))
 
 
+@pytest.mark.slow
 def test_restart_begins_an_unfinished_run_anew(
     organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -263,6 +267,7 @@ def test_an_unfinished_run_without_its_cases_says_which_is_gone(
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_trained_on_and_get_pictures_as_masks(tmp_path: Path):
     data, folder = tmp_path / "pictures", tmp_path / "runs" / "run"
     synthesise("slices", data, cases=4, shape=(24, 32), layout="folders")
@@ -278,6 +283,7 @@ def test_pictures_are_trained_on_and_get_pictures_as_masks(tmp_path: Path):
     assert done.code == 0
 
 
+@pytest.mark.slow
 def test_overlapping_masks_in_hdf5_are_trained_on_by_their_own_splits(tmp_path: Path):
     data, folder = tmp_path / "structures", tmp_path / "runs" / "run"
     synthesise("structures", data, cases=5, shape=(16, 16, 16))
@@ -339,6 +345,7 @@ def test_samples_are_changed_in_full_precision_whatever_the_step_is_computed_in(
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_flips_that_training_did_not_show_are_refused_where_asked_for(organs: Path, run: Path):
     plain = organs.parent / "runs" / "plain"
     assert train(organs, plain, "augment=[]").code == 0

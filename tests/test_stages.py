@@ -113,6 +113,7 @@ def test_each_stage_begins_with_the_weights_of_the_one_before(trained: Trained):
     assert [config.stages for config in trained.asked] == [()] * 3
 
 
+@pytest.mark.slow
 def test_weights_that_a_stage_names_come_before_those_of_the_stage_before(trained: Trained):
     trained.make(Path("other"))
     go("start.weights=other", "stages.1.start={weights: other}", "stages.2.start={weights: null}")
@@ -123,6 +124,7 @@ def test_weights_that_a_stage_names_come_before_those_of_the_stage_before(traine
     ]
 
 
+@pytest.mark.slow
 def test_finished_stages_are_kept_and_the_same_command_does_the_rest(trained: Trained):
     go(stage="small")
     result = go()
@@ -134,6 +136,7 @@ def test_finished_stages_are_kept_and_the_same_command_does_the_rest(trained: Tr
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_the_whole_is_the_run_folder_of_the_last_stage(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ):
@@ -151,6 +154,7 @@ def test_the_whole_is_the_run_folder_of_the_last_stage(
     assert all((one == two).all() for one, two in pairs)
 
 
+@pytest.mark.slow
 def test_a_disk_without_second_names_gets_copies(trained: Trained, monkeypatch: pytest.MonkeyPatch):
     def refuse(*_: object) -> None:
         raise OSError(95, "not supported")
@@ -162,6 +166,7 @@ def test_a_disk_without_second_names_gets_copies(trained: Trained, monkeypatch: 
     assert whole.weights.read_bytes() == last.weights.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_last_stage_that_is_trained_again_is_the_whole_again(trained: Trained):
     go()
     module.shutil.rmtree("staged/large")
@@ -172,6 +177,7 @@ def test_a_last_stage_that_is_trained_again_is_the_whole_again(trained: Trained)
     assert "seed: 7" in whole.config.read_text()
 
 
+@pytest.mark.slow
 def test_the_summary_says_how_far_things_are(trained: Trained):
     go(stage="small")
     entries = read_json(Path("staged/stages.json"))["stages"]
@@ -187,6 +193,7 @@ def test_the_summary_says_how_far_things_are(trained: Trained):
     assert large["carried"] == {"summary": "all loaded"}
 
 
+@pytest.mark.slow
 def test_a_stage_alone_takes_the_weights_before_it_only_where_they_are_finished(trained: Trained):
     result = go(stage="large")
     assert (trained.asked[0].run_dir, trained.asked[0].start.weights) == (
@@ -205,6 +212,7 @@ def test_a_stage_alone_takes_the_weights_before_it_only_where_they_are_finished(
     )
 
 
+@pytest.mark.slow
 def test_a_finished_stage_of_another_configuration_is_refused(trained: Trained):
     go()
     with pytest.raises(ConfigError, match=r"^staged/medium: .* train\.seed was 1, is 9"):
@@ -237,11 +245,13 @@ def test_a_case_that_taught_an_earlier_stage_is_not_held_out_in_a_later_one(trai
     )
 
 
+@pytest.mark.slow
 def test_restart_reaches_the_training(trained: Trained):
     go(restart=True)
     assert trained.restarts == [True] * 3
 
 
+@pytest.mark.slow
 def test_what_a_system_adds_is_added_to_every_stage(trained: Trained):
     lessons = []
     go(add=lambda lesson: lessons.append(lesson))
@@ -278,6 +288,7 @@ def test_the_path_of_one_run_does_not_pass_stages_over(trained: Trained):
         run_module.train(load_config("a.yaml"), bars=NoBars())
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_stages(trained: Trained):
     done = delineate("train", "a.yaml", "--stage", "smaller")
     assert (done.code, done.err) == (
@@ -293,6 +304,7 @@ def test_the_command_trains_the_stages(trained: Trained):
     assert "stage 1 of 3, small: finished\n" in delineate("train", "a.yaml").err
 
 
+@pytest.mark.slow
 def test_every_fold_of_a_cross_validation_goes_through_all_stages(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ):

@@ -217,6 +217,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         load_trained(tmp_path / "e.pth")
 
 
+@pytest.mark.slow
 def test_the_command_writes_all_that_is_documented(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,7 @@ def test_sacred_keeps_a_run_below_sacred_runs(sacred: Path, trained, capfd):
     assert "epoch 1" in (run / "cout.txt").read_text()
 
 
+@pytest.mark.slow
 def test_every_documented_command_line_runs_under_sacred(sacred: Path, trained, capfd):
     for line in commands():
         main(line)

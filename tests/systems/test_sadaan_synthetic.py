@@ -86,6 +86,7 @@ def test_noise_is_two_deviations_and_is_said_back() -> None:
     assert first != second
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_documented_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -204,6 +204,7 @@ def test_a_scan_that_cannot_be_read_is_told_and_has_no_mask(finished: RunFolder)
     assert [path.name for path in Path("out").glob("*.nii.gz")] == ["a_T1w.nii.gz"]
 
 
+@pytest.mark.slow
 def test_a_picture_needs_no_truth(tmp_path: Path):
     rng = np.random.default_rng(0)
     save(tmp_path / "image.nii.gz", rng.normal(100, 20, (16, 18, 14)).astype(np.float32))
