@@ -30,7 +30,7 @@ SCALARS = (
     (TRAP, r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF", list("yYnNoO")),
 )
 MEANS_TRUE = {"yes", "on"}
-MAX_VALUES, MAX_DEPTH = 20_000, 40
+MAX_DEPTH = 40
 
 
 class Loader(yaml.SafeLoader):
@@ -85,6 +85,9 @@ class Walk:
         place: from a line, counted from 1, to the place that messages name.
     """
 
+    most = 10_000
+    """Values of one text: more come of an alias within itself."""
+
     def __init__(self, kind: type[yaml.SafeLoader], place: Callable[[int], Place]) -> None:
         self.kind = kind
         self.at = place
@@ -113,7 +116,7 @@ class Walk:
     def value(self, node: yaml.Node, key: Key) -> Any:
         """What a node says, with all that is in it."""
         self.count += 1
-        if self.count > MAX_VALUES or len(key) > MAX_DEPTH:
+        if self.count > self.most or len(key) > MAX_DEPTH:
             raise ConfigError(
                 f"{self.place(node)}: an alias (*name) grows without end. "
                 "Fix: write the values out."

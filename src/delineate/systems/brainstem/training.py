@@ -92,9 +92,10 @@ class BrainstemTrainer:
                 _add, config=self.config, pace=pace, bars=bars, folder=self.output_dir, plan=plan
             )
             result = walk(engine, bars=bars, add=add)
+            outcome = self._finish(engine, tree, result.dice)
             verdicts = judge(criteria, prepared, engine.run_dir / "validation")
             write_verdicts(criteria, verdicts, prepared.labels, self.output_dir)
-            return self._finish(engine, tree, result.dice)
+            return outcome
 
     def _pace(self, plan: Plan, prepared: Prepared) -> Pace:
         """As an unfinished training has it, or chosen for the memory that there is."""

@@ -122,6 +122,8 @@ def _found(name: str, beside: Path, where: str) -> Path:
 class _LooseWalk(Walk):
     """A key may be a number and stand twice; `<<: *name` puts a mapping into another."""
 
+    most = 20_000
+
     def mapping(self, node: yaml.MappingNode, key: Key) -> dict[Any, Any]:
         first: dict[Any, int] = {}
         for name_node, _ in node.value:
