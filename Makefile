@@ -11,6 +11,9 @@ BENCH_PIP := .bench/bin/pip install --quiet --disable-pip-version-check \
 demo: $(BIN)/.run
 	$(BIN)/delineate demo
 
+# The processes that tests start would compile the source again, each for itself.
+test slow: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(BIN)/.dev
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 

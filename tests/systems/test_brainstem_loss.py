@@ -8,7 +8,7 @@ from delineate.assemble import assemble_loss
 from delineate.config import Config
 from delineate.contracts import Output, Target
 from delineate.labels import Class, Labels
-from delineate.losses import Edges, Focal, HierarchicalFocal
+from delineate.losses import Dice, Edges, Focal, HierarchicalFocal
 from delineate.plan import Network, Plan
 from delineate.systems.brainstem.loss import HierarchicalLoss, terms
 from delineate.systems.brainstem.settings import TrainingConfig
@@ -51,6 +51,16 @@ def test_the_total_is_the_documented_sum_of_terms():
     torch.testing.assert_close(
         HierarchicalLoss(LABELS, TrainingConfig())(logits, ids[:, None]), found
     )
+
+
+def test_dice_is_added_where_it_is_asked_for():
+    logits, ids = sample()
+    documented = HierarchicalLoss(LABELS, TrainingConfig())(logits, ids)
+    found = HierarchicalLoss(LABELS, TrainingConfig(dice_weight=0.5))(logits, ids)
+    dice = Dice(batch=True)(Output(logits=logits), Target(mask=ids))
+    torch.testing.assert_close(found.pop("dice_loss"), dice)
+    torch.testing.assert_close(found.pop("total_loss"), documented.pop("total_loss") + 0.5 * dice)
+    torch.testing.assert_close(found, documented)
 
 
 def test_focal_is_alpha_times_a_power_of_doubt_times_the_cross_entropy():

@@ -73,6 +73,8 @@ class TrainingConfig(Checked):
     focal_gamma: Weight = 2.0
     hierarchy_weight: Weight = 0.3
     boundary_weight: Weight = 0.2
+    dice_weight: Weight = 0.0
+    """Of a Dice term beside the documented ones; 1 learns small nuclei much sooner."""
 
     validation_share: Annotated[Number, Gt(0), Lt(1)] = 0.2
     """Of the subjects, or of one volume's labelled voxels, at least this is held out."""
