@@ -170,6 +170,21 @@ def test_what_cannot_be_gone_on_from_is_refused(data: Path, trained: Outcome, tm
         config = settings(resume=str(trained.weights.with_name(name)))
         with pytest.raises(DataError, match=says):
             BrainstemTrainer(config, data, tmp_path / name).train()
+    first = str(trained.weights.with_name("checkpoint_epoch_001.pth"))
+    for number, (changes, says) in enumerate(
+        (
+            ({"embed_dim": 32}, "are of another network: .* of another shape"),
+            ({"morphogen": "channels"}, "its channels are T2w, those of this training T2w, AP"),
+            (
+                {"num_classes": None},
+                r"its classes are red_nucleus \(4\), .* those of this training",
+            ),
+        )
+    ):
+        config = settings(resume=first, **changes)
+        with pytest.raises(DataError, match=says) as caught:
+            BrainstemTrainer(config, data, tmp_path / str(number)).train()
+        assert str(caught.value).startswith(first)
 
 
 @slow
@@ -188,6 +203,8 @@ def test_the_same_settings_train_anew_in_another_run(data: Path, tmp_path: Path)
     first = BrainstemTrainer(config, data, tmp_path).train()
     second = BrainstemTrainer(config, data, tmp_path).train()
     assert [first.run.name, second.run.name] == ["run", "run_2"]
+    said = json.loads((tmp_path / "pipeline_configuration.json").read_text())
+    assert said["output_artifacts"]["report"] == "run_2/report.html"
     states = [read_checkpoint(tmp_path / "checkpoint_epoch_000.pth")]
     assert states[0]["epoch"] == 0
 

@@ -17,7 +17,7 @@ from delineate.io import read_volume
 from delineate.io.paths import missing
 from delineate.package import Statement, open_model, package_runs
 from delineate.plan import Plan, parse_plan, write_plan
-from delineate.systems.brainstem.checkpoints import read_checkpoint
+from delineate.systems.brainstem.checkpoints import PLAN, read_checkpoint
 from delineate.systems.brainstem.settings import TrainingConfig
 from delineate.systems.brainstem.tree import Tree
 from delineate.systems.brainstem.volumes import normalisation, with_morphogens
@@ -25,7 +25,7 @@ from delineate.systems.brainstem.volumes import normalisation, with_morphogens
 __all__ = ["PACKAGE", "checkpoint_facts", "for_scans", "open_trained", "write_model"]
 
 PACKAGE = "brainstem_model.zip"
-PLAN, ENGINE = "plan", "engine_config"
+ENGINE = "engine_config"
 
 
 def for_scans(plan: Plan, config: TrainingConfig) -> Plan:
