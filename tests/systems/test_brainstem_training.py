@@ -195,6 +195,8 @@ def test_package_and_checkpoint_say_the_same_of_the_whole_scan(data: Path, train
     packaged = predict_volume(open_model(trained.package), read_volume(str(scan)))
     assert not packaged.warnings
     assert np.array_equal(found[::-1], packaged.mask.array[0])
+    with pytest.raises(DataError, match=r"does not normalise scans.*brainstem_model\.zip"):
+        auto_segment_brainstem(scan, model_path=trained.run)
 
 
 @slow

@@ -66,10 +66,22 @@ def write_model(run: Path, out: Path, tree: Tree, config: TrainingConfig) -> Non
 
 
 def open_trained(path: Path) -> Model:
-    """The model of a package, a run folder or a .pth file of this trainer, on the CPU."""
+    """The model of a package, a run folder or a .pth file of this trainer, on the CPU.
+
+    The run folder inside of a training is a DataError: its model is for volumes that are normalised
+    already, and would see grey values as they are.
+    """
     if not path.exists():
         raise missing(str(path))
-    return _of_checkpoint(path) if path.suffix == ".pth" else open_model(path)
+    if path.suffix == ".pth":
+        return _of_checkpoint(path)
+    model = open_model(path)
+    if all(rule.kind == "none" for rule in model.plan.normalisation):
+        raise DataError(
+            f"{path}: its model does not normalise scans, as a training with BrainstemTrainer did "
+            f"before. Fix: give {path.parent / PACKAGE}."
+        )
+    return model
 
 
 def _of_checkpoint(path: Path) -> Model:
