@@ -134,3 +134,6 @@ def test_metrics_refuse_what_does_not_fit():
     shapes = list(product((4, 5), repeat=2))[1]
     with pytest.raises(ConfigError, match=r"predictions are \(1, 4, 5\)"):
         MetricsTracker(3).update(torch.zeros(1, *shapes), torch.zeros(1, 4, 4))
+    ids = torch.full((1, 4, 4, 4), 85)
+    with pytest.raises(ConfigError, match="there is a class 85 but num_classes is 3"):
+        MetricsTracker(3).update(torch.zeros(1, 3, 4, 4, 4), ids)
