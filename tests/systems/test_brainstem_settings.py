@@ -195,3 +195,7 @@ def test_the_pace_is_told_and_its_memory_counted(prepared: Prepared):
     assert pace.describe().startswith(
         "6 epochs of 4 steps; 2 patches go through the network in 1 p"
     )
+    assert "too little" not in pace.describe()
+    config = settings(memory_gb=0.001)
+    pace = choose_pace(config, make_plan(config, prepared), subjects=1)
+    assert "GB of too little, 0.001 GB (memory_gb)" in pace.describe()

@@ -254,3 +254,9 @@ def test_several_subjects_gradients_and_all_classes(tmp_path: Path):
 def test_a_trainer_wants_settings(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"config is a dict\. Fix: a TrainingConfig"):
         BrainstemTrainer({}, tmp_path, tmp_path)  # type: ignore[arg-type]
+
+
+def test_an_output_folder_that_cannot_be_is_a_message(tmp_path: Path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigError, match=r"out cannot be made \(File exists\)\. Fix: a folder"):
+        BrainstemTrainer(settings(), tmp_path, tmp_path / "out").train()

@@ -97,7 +97,8 @@ def _write(tree: Tree, config: TrainingConfig, folder: Path, wanted: object, *, 
     training = [row for row in rows if row["split"] == "train"]
     if len(tree.subjects) > 1:
         held = ", ".join(row["id"] for row in rows if row["split"] != "train")
-        lines.append(f"{len(training)} subjects to learn from; held out: {held}")
+        some = f"{len(training)} subject{'s' * (len(training) > 1)}"
+        lines.append(f"{some} to learn from; held out: {held}")
     with atomic_path(folder / TABLE) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -71,7 +71,13 @@ class BrainstemTrainer:
 
     def train(self) -> Outcome:
         """From the scans to a package."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"output_dir {self.output_dir} cannot be made ({error.strerror}). "
+                "Fix: a folder that may be written to."
+            ) from None
         log_file = self.output_dir / LOG
         with writing_notes(log_file), showing_progress() as bars, alone_in(self.output_dir):
             tree = read_tree(self.data_dir)
