@@ -97,6 +97,15 @@ def test_too_little_foreground_and_unknown_splits_are_refused(tmp_path: Path):
         BrainstemDataset(root, settings(), "tset")
 
 
+def test_settings_of_another_kind_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"config is a dict\. Fix: a TrainingConfig"):
+        BrainstemDataset(tmp_path, {"num_classes": 6})  # type: ignore[arg-type]
+    config = settings()
+    config.num_heads = 3
+    with pytest.raises(ConfigError, match="3 heads cannot share embed_dim 16"):
+        BrainstemDataset(tmp_path, config)
+
+
 def test_metrics_count_over_all_batches():
     rng = np.random.default_rng(0)
     tracker = MetricsTracker(4, ["a", "b", "c"])

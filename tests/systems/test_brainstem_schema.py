@@ -71,6 +71,8 @@ def test_a_schema_that_is_written_is_read_as_it_was(tmp_path: Path):
     original = json.loads(SHIPPED.read_text())
     assert data == original
     assert data["hierarchy"]["brainstem"]["subdivisions"]["pons"]["nuclei"]["kolliker_fuse_nucleus"]
+    write_schema(read_schema(str(SHIPPED)), str(tmp_path / "text.json"))
+    assert read_schema(tmp_path / "text.json") == read_schema(SHIPPED)
 
 
 def test_any_depth_is_read_and_written(tmp_path: Path):

@@ -33,8 +33,9 @@ KNOWN = ("label_id", "label_range", "name", *INSIDE)
 COLOURS, REMAPS, HIERARCHY = "color_mapping", "class_remaps", "hierarchy"
 
 
-def read_schema(path: Path) -> Schema:
+def read_schema(path: str | Path) -> Schema:
     """The schema of a JSON file, or the labels of any file that `data.labels` takes."""
+    path = Path(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
     except FileNotFoundError:
@@ -56,8 +57,9 @@ def read_schema(path: Path) -> Schema:
     return schema
 
 
-def write_schema(schema: Schema, path: Path) -> None:
+def write_schema(schema: Schema, path: str | Path) -> None:
     """The file that `read_schema` reads the same from."""
+    path = Path(path)
     colours = {name: list(rgb) for name, rgb in schema.colours.items()}
     remaps = {str(n): [_spelled(one) for one in classes] for n, classes in schema.remaps.items()}
     tree = {HIERARCHY: _tree(schema, None, 0), COLOURS: colours, REMAPS: remaps}
