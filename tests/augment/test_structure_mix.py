@@ -69,18 +69,36 @@ def shares_of_pasted(part, donor, turns=200):
     return found[1:] / turns
 
 
+def at_least_one(chances):
+    """How often each comes if one is drawn, by its chance, where chance leaves none."""
+    chances = np.array(chances)
+    return chances + np.prod(1 - chances) * chances / chances.sum()
+
+
 def test_each_structure_has_its_own_chance_times_its_priority():
     donor = blank()
     donor[1:3], donor[4:6], donor[7:9] = 1, 2, 3
     part = StructureMix(priorities={1: 1.0, 2: 0.2}, chance=0.5)
-    np.testing.assert_allclose(shares_of_pasted(part, donor), [0.5, 0.1, 0.25], atol=0.08)
+    shares = at_least_one([0.5, 0.1, 0.25])
+    np.testing.assert_allclose(shares_of_pasted(part, donor), shares, atol=0.08)
+
+
+def test_a_sample_that_is_drawn_always_has_a_structure_pasted():
+    donor = blank()
+    donor[1:3], donor[4:6] = 1, 2
+    batch = make_batch(blank(), donor)
+    part = StructureMix(priorities={1: 0.01, 2: 0.0})
+    for seed in range(20):
+        mask = part.apply(batch, [{"donor": 0.0, "seed": seed}, None]).target.mask[0]
+        assert mask.unique().tolist() == [0, 1]
 
 
 def test_without_priorities_the_rarest_comes_first():
     donor = blank((20, 5))
     donor[1, :4], donor[3:19, :4] = 2, 1  # 4 voxels and 64
     part = StructureMix(chance=0.8)
-    np.testing.assert_allclose(shares_of_pasted(part, donor), [0.8 / 4, 0.8, 0], atol=0.08)
+    shares = [*at_least_one([0.8 / 4, 0.8]), 0]
+    np.testing.assert_allclose(shares_of_pasted(part, donor), shares, atol=0.08)
 
 
 def test_a_structure_goes_by_its_own_name_before_that_of_its_union():

@@ -97,8 +97,13 @@ def test_warm_restarts_take_the_rates_of_torch(growth, cycles):
         lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, first, growth, eta_min=0.01), steps
     )
     ours = WarmRestarts(cycles=cycles, growth=growth, end=0.01)
-    # A hair later: at the very step of a restart rounding may still see the cycle before.
-    assert [ours((i + 1e-9) / steps) for i in range(steps)] == pytest.approx(torchs, abs=1e-6)
+    assert [ours(i / steps) for i in range(steps)] == pytest.approx(torchs, abs=1e-6)
+
+
+def test_a_restart_after_a_warm_up_comes_at_its_step():
+    schedule = WarmRestarts(cycles=2, growth=2.0, warmup=0.5)
+    for steps in (6, 12, 18, 600):
+        assert schedule(steps * 2 // 3 / steps) == pytest.approx(1.0)
 
 
 def test_each_restart_is_as_high_as_the_decay_says_and_the_last_cycle_ends_low():

@@ -167,6 +167,28 @@ def test_nuclei_of_the_other_sample_are_pasted_in_their_own_shape():
     assert seen >= {0, 4, 29, 144}
 
 
+def test_nuclei_are_pasted_as_often_as_is_asked_for():
+    vol, lab, _ = volume()
+    empty = np.zeros(SIZE, np.int32)
+    pipeline = AugmentationPipeline(0, 0, 0.4)
+    donor = np.where(lab == 4, lab, 0)
+    turns = (pipeline.augment_sample(vol, empty, None, vol, donor) for _ in range(200))
+    pasted = sum(ids.any() for _, ids in turns)
+    assert pasted / 200 == pytest.approx(0.4, abs=0.1)
+
+
+def test_what_cannot_be_is_refused():
+    vol, lab, subdiv = volume()
+    with pytest.raises(ValueError, match="elastic_prob"):
+        AugmentationPipeline(elastic_prob=2)
+    with pytest.raises(ValueError, match="noise_prob"):
+        AugmentationPipeline(noise_prob=float("nan"))
+    with pytest.raises(ValueError, match="mix_vol and mix_lab go together"):
+        AugmentationPipeline().augment_sample(vol, lab, subdiv, vol)
+    with pytest.raises(ValueError, match="three axes, no channels"):
+        AugmentationPipeline().augment_sample(vol[None], lab[None])
+
+
 def test_samples_of_different_sizes_are_refused():
     vol, lab, subdiv = volume()
     with pytest.raises(ValueError, match=r"augment_sample: volumes of .* Fix: one size for all"):

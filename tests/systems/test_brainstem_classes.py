@@ -9,7 +9,7 @@ import pytest
 
 from delineate.errors import ConfigError, DataError
 from delineate.systems.brainstem.classes import choose_classes, read_lookup
-from delineate.systems.brainstem.schema import Remap
+from delineate.systems.brainstem.schema import Remap, Schema, Structure
 from delineate.systems.brainstem.schema_file import SHIPPED, read_schema
 
 SCHEMA = read_schema(SHIPPED)
@@ -37,6 +37,10 @@ def test_six_classes_are_the_documented_remap():
 def test_a_schema_without_remaps_takes_those_of_the_shipped_one():
     bare = replace(SCHEMA, remaps={})
     assert choose_classes(bare, 6, found=ALL_SIX, names={}).labels.channels == 6
+    flat = Schema(structures=(Structure(key="rn", name="rn", label_id=4),))
+    classes = choose_classes(flat, 6, found=ALL_SIX, names={})
+    assert classes.labels == choose_classes(SCHEMA, 6, found=ALL_SIX, names={}).labels
+    assert classes.parts == ("midbrain", "pons", "medulla")
 
 
 def test_a_remap_may_unite_ids():
@@ -68,6 +72,22 @@ def test_all_takes_what_is_there_and_knows_names_of_the_rest(caplog: pytest.LogC
     ]
     same = choose_classes(SCHEMA, 7, found=found, names=names)
     assert same.labels == classes.labels
+
+
+def test_only_names_of_other_words_are_told(caplog: pytest.LogCaptureFixture):
+    line = (("b", 9), ("rn", 4), ("periaqueductal_gray", 100), ("locus_coeruleus", 121))
+    facts = {"periaqueductal_gray": {"abbreviation": "PAG"}}
+    schema = Schema(
+        structures=tuple(
+            Structure(key=key, name=key, label_id=number, facts=facts.get(key, {}))
+            for key, number in line
+        )
+    )
+    with caplog.at_level(logging.WARNING):
+        choose_classes(schema, None, found={9, 4, 100, 121}, names={4: "RN", 100: "PAG"})
+        assert not caplog.messages
+        choose_classes(schema, None, found={9, 4, 100, 121}, names={121: "Pons", 200: "Cuneate"})
+    assert len(caplog.messages) == 1
 
 
 def test_classes_that_cannot_be_are_refused(caplog: pytest.LogCaptureFixture):
@@ -102,8 +122,17 @@ def test_names_are_read_in_several_forms(tmp_path: Path, line: str):
     assert read_lookup(path) == {4: "Red nucleus"}
 
 
+def test_a_number_is_part_of_a_name_unless_it_is_of_a_colour(tmp_path: Path):
+    path = tmp_path / "labels.txt"
+    path.write_text("1 Lamina 4\n2 Lamina 5  20 30 40 0\n3 Nigra  20 30 40\n")
+    assert read_lookup(path) == {1: "Lamina 4", 2: "Lamina 5", 3: "Nigra"}
+
+
 def test_a_line_without_an_id_is_said(tmp_path: Path):
     path = tmp_path / "labels.txt"
+    path.write_bytes("4 Noyau g\xe9n\xe9ral".encode("latin-1"))
+    with pytest.raises(DataError, match=r"labels\.txt: not readable \(.*Fix: a text in UTF-8"):
+        read_lookup(path)
     path.write_text("id name\n4 Red nucleus\nnothing\n")
     with pytest.raises(DataError, match=r"labels\.txt:3: 'nothing' is no id and name"):
         read_lookup(path)

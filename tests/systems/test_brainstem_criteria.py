@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from delineate.errors import DataError
 from delineate.io import Grid, Volume, write_mask
-from delineate.labels import Labels
+from delineate.labels import Class, Labels
 from delineate.metrics.table import Row, Table, write_table
 from delineate.systems.brainstem.criteria import (
     CRITERIA,
@@ -117,7 +118,25 @@ def test_every_nucleus_that_is_large_enough_is_judged_by_all_that_is_asked(tmp_p
     assert {n["nucleus"]: n["cases"] for n in told["nuclei"]} == {"red": 2, "pons": 2, "lost": 2}
 
 
-def test_what_is_not_asked_is_not_missed(tmp_path):
+def test_what_is_not_asked_is_not_missed(tmp_path, caplog):
     prepared, validation = held_out(tmp_path)
     verdicts = judge(Criteria(), prepared, validation)
     assert [(v.nucleus, v.missed) for v in verdicts] == [(n, ()) for n in LABELS.names]
+    with caplog.at_level("INFO", "delineate"):
+        write_verdicts(Criteria(), verdicts, LABELS, tmp_path)
+    said = f"the schema asks for no validation_criteria ({tmp_path / CRITERIA})"
+    assert caplog.messages == [said]
+
+
+def test_what_holds_others_is_no_nucleus_though_it_has_an_id(tmp_path):
+    prepared, validation = held_out(tmp_path)
+    nested = Labels(
+        classes=tuple(
+            Class(name=name, id=number, parent=None if name == "pons" else "pons")
+            for name, number in (("red", 4), ("pons", 2), ("tiny", 7), ("lost", 9))
+        )
+    )
+    verdicts = judge(Criteria(voxels=10), replace(prepared, labels=nested), validation)
+    assert [v.nucleus for v in verdicts] == ["red", "lost"]
+    write_verdicts(Criteria(voxels=10), verdicts, nested, tmp_path)
+    assert json.loads((tmp_path / CRITERIA).read_text())["not_judged"] == ["tiny"]

@@ -97,6 +97,15 @@ def test_too_little_foreground_and_unknown_splits_are_refused(tmp_path: Path):
         BrainstemDataset(root, settings(), "tset")
 
 
+def test_settings_of_another_kind_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"config is a dict\. Fix: a TrainingConfig"):
+        BrainstemDataset(tmp_path, {"num_classes": 6})  # type: ignore[arg-type]
+    config = settings()
+    config.num_heads = 3
+    with pytest.raises(ConfigError, match="3 heads cannot share embed_dim 16"):
+        BrainstemDataset(tmp_path, config)
+
+
 def test_metrics_count_over_all_batches():
     rng = np.random.default_rng(0)
     tracker = MetricsTracker(4, ["a", "b", "c"])
@@ -134,3 +143,6 @@ def test_metrics_refuse_what_does_not_fit():
     shapes = list(product((4, 5), repeat=2))[1]
     with pytest.raises(ConfigError, match=r"predictions are \(1, 4, 5\)"):
         MetricsTracker(3).update(torch.zeros(1, *shapes), torch.zeros(1, 4, 4))
+    ids = torch.full((1, 4, 4, 4), 85)
+    with pytest.raises(ConfigError, match="there is a class 85 but num_classes is 3"):
+        MetricsTracker(3).update(torch.zeros(1, 3, 4, 4, 4), ids)

@@ -111,5 +111,18 @@ def test_without_a_model_nothing_is_guessed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_is_no_volume_is_refused(path: Path):
-    with pytest.raises(DataError, match=r"the volume is float64 of shape \(4, 4\)"):
-        auto_segment_brainstem(np.zeros((4, 4)), model_path=path)
+    for shape in ((4, 4), (0, 4, 4)):
+        with pytest.raises(DataError, match=rf"the volume is float64 of shape \({shape[0]}, 4"):
+            auto_segment_brainstem(np.zeros(shape), model_path=path)
+    with pytest.raises(ConfigError, match=r"config is a dict\. Fix: an InferenceConfig"):
+        auto_segment_brainstem(np.zeros((4, 4, 4)), {"model_path": path})  # type: ignore[arg-type]
+
+
+def test_scans_of_one_file_name_may_have_other_names_for_their_masks(path: Path, tmp_path: Path):
+    scan = path.parent / "data" / "nextbrain" / "T2w.nii.gz"
+    config = InferenceConfig(model_path=str(path), output_dir=str(tmp_path))
+    auto_segment_brainstem(scan, config)
+    auto_segment_brainstem(scan, config, name="sub-02")
+    auto_segment_brainstem(np.zeros((16, 16, 16)), config)
+    found = {file.name for file in tmp_path.iterdir()}
+    assert found == {"T2w.nii.gz", "sub-02.nii.gz", "brainstem.nii.gz"}

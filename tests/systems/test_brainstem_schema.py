@@ -71,6 +71,8 @@ def test_a_schema_that_is_written_is_read_as_it_was(tmp_path: Path):
     original = json.loads(SHIPPED.read_text())
     assert data == original
     assert data["hierarchy"]["brainstem"]["subdivisions"]["pons"]["nuclei"]["kolliker_fuse_nucleus"]
+    write_schema(read_schema(str(SHIPPED)), str(tmp_path / "text.json"))
+    assert read_schema(tmp_path / "text.json") == read_schema(SHIPPED)
 
 
 def test_any_depth_is_read_and_written(tmp_path: Path):
@@ -110,6 +112,11 @@ def test_labels_of_other_files_are_a_schema_too(tmp_path: Path):
         ({"a": {"label_id": "x"}}, "'a' has the label_id 'x'"),
         ({"a": {"label_id": 3}, "b": {"label_id": 3}}, "the label_id 3 is used twice"),
         ({"a": {"label_id": 3, "label_range": [5, 4]}}, "'a' has the label_range"),
+        ({"a": {"label_id": 3, "label_range": ["1", 4]}}, "'a' has the label_range"),
+        ({"a": {"label_id": True}}, "'a' has the label_id True"),
+        ({"a": {"nuclei": "rn"}}, "has 'rn' where structures by key are wanted"),
+        ({"a": {"nuclei": [{"label_id": 3}]}}, "where structures by key are wanted"),
+        ({"a": {"nuclei": {"b": {"label_id": 1}}, "children": {"b": {"label_id": 2}}}}, "key 'b'"),
     ],
 )
 def test_a_broken_hierarchy_says_what_is_wrong(tmp_path: Path, hierarchy: Any, says: str):
@@ -117,6 +124,32 @@ def test_a_broken_hierarchy_says_what_is_wrong(tmp_path: Path, hierarchy: Any, s
     with pytest.raises(DataError, match=says) as caught:
         read_schema(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_a_byte_order_mark_is_no_fault_and_a_key_that_comes_twice_is(tmp_path: Path):
+    path = tmp_path / "a.json"
+    path.write_text('{"hierarchy": {"a": {"label_id": 1}}}', encoding="utf-8-sig")
+    assert read_schema(path).structure("a").label_id == 1
+    path.write_text('{"a": 1}', encoding="utf-8-sig")
+    assert read_schema(path).structure("a").label_id == 1
+    path.write_text('{"hierarchy": {"a": {"label_id": 1}, "a": {"label_id": 2}}}')
+    with pytest.raises(DataError, match="a table has the key 'a' twice"):
+        read_schema(path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (([], [2]), "'3' wants label_ids above 0 in each class"),
+        (([0], [2]), "'3' wants label_ids above 0 in each class"),
+        (([1, 2], [2]), "'3': the label_id 2 is used twice"),
+    ],
+)
+def test_the_classes_of_a_remap_have_ids_of_their_own(tmp_path: Path, ids: Any, says: str):
+    remaps = {"3": [{"name": n, "label_ids": own} for n, own in zip("ab", ids, strict=True)]}
+    data = {"hierarchy": {"a": {"label_id": 1}}, "class_remaps": remaps}
+    with pytest.raises(DataError, match=says):
+        read_schema(write(tmp_path / "a.json", data))
 
 
 def test_a_remap_lists_as_many_classes_as_it_says(tmp_path: Path):

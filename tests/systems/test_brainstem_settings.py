@@ -146,6 +146,15 @@ def test_settings_become_a_configuration_that_builds(prepared: Prepared, tmp_pat
     assert read_plan(engine.plan.file) == plan
 
 
+@pytest.mark.parametrize(("patience", "times"), [(1, 1), (5, 1), (7, 2), (10, 2), (20, 4)])
+def test_a_patience_is_never_shorter_than_its_epochs(
+    prepared: Prepared, tmp_path: Path, patience: int, times: int
+):
+    config = settings(num_epochs=100, val_interval=5, early_stopping_patience=patience)
+    pace = choose_pace(config, make_plan(config, prepared), subjects=1)
+    assert make_config(config, prepared, pace, tmp_path / "run").train.patience == times
+
+
 def test_settings_that_are_off_leave_their_parts_out(prepared: Prepared, tmp_path: Path):
     config = settings(
         elastic_prob=0.0, noise_prob=0.0, cutmix_prob=0.0, boundary_weight=0.0, hierarchy_weight=0.0
@@ -186,3 +195,7 @@ def test_the_pace_is_told_and_its_memory_counted(prepared: Prepared):
     assert pace.describe().startswith(
         "6 epochs of 4 steps; 2 patches go through the network in 1 p"
     )
+    assert "too little" not in pace.describe()
+    config = settings(memory_gb=0.001)
+    pace = choose_pace(config, make_plan(config, prepared), subjects=1)
+    assert "GB of too little, 0.001 GB (memory_gb)" in pace.describe()

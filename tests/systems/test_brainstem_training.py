@@ -170,6 +170,21 @@ def test_what_cannot_be_gone_on_from_is_refused(data: Path, trained: Outcome, tm
         config = settings(resume=str(trained.weights.with_name(name)))
         with pytest.raises(DataError, match=says):
             BrainstemTrainer(config, data, tmp_path / name).train()
+    first = str(trained.weights.with_name("checkpoint_epoch_001.pth"))
+    for number, (changes, says) in enumerate(
+        (
+            ({"embed_dim": 32}, "are of another network: .* of another shape"),
+            ({"morphogen": "channels"}, "its channels are T2w, those of this training T2w, AP"),
+            (
+                {"num_classes": None},
+                r"its classes are red_nucleus \(4\), .* those of this training",
+            ),
+        )
+    ):
+        config = settings(resume=first, **changes)
+        with pytest.raises(DataError, match=says) as caught:
+            BrainstemTrainer(config, data, tmp_path / str(number)).train()
+        assert str(caught.value).startswith(first)
 
 
 @slow
@@ -180,6 +195,8 @@ def test_package_and_checkpoint_say_the_same_of_the_whole_scan(data: Path, train
     packaged = predict_volume(open_model(trained.package), read_volume(str(scan)))
     assert not packaged.warnings
     assert np.array_equal(found[::-1], packaged.mask.array[0])
+    with pytest.raises(DataError, match=r"does not normalise scans.*brainstem_model\.zip"):
+        auto_segment_brainstem(scan, model_path=trained.run)
 
 
 @slow
@@ -188,6 +205,8 @@ def test_the_same_settings_train_anew_in_another_run(data: Path, tmp_path: Path)
     first = BrainstemTrainer(config, data, tmp_path).train()
     second = BrainstemTrainer(config, data, tmp_path).train()
     assert [first.run.name, second.run.name] == ["run", "run_2"]
+    said = json.loads((tmp_path / "pipeline_configuration.json").read_text())
+    assert said["output_artifacts"]["report"] == "run_2/report.html"
     states = [read_checkpoint(tmp_path / "checkpoint_epoch_000.pth")]
     assert states[0]["epoch"] == 0
 
@@ -235,3 +254,9 @@ def test_several_subjects_gradients_and_all_classes(tmp_path: Path):
 def test_a_trainer_wants_settings(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"config is a dict\. Fix: a TrainingConfig"):
         BrainstemTrainer({}, tmp_path, tmp_path)  # type: ignore[arg-type]
+
+
+def test_an_output_folder_that_cannot_be_is_a_message(tmp_path: Path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigError, match=r"out cannot be made \(File exists\)\. Fix: a folder"):
+        BrainstemTrainer(settings(), tmp_path, tmp_path / "out").train()

@@ -114,6 +114,21 @@ def test_the_engine_reads_what_was_prepared(tmp_path: Path, caplog: pytest.LogCa
     assert prepared.table.stat().st_mtime_ns != stamp
 
 
+def test_each_channel_of_a_scan_is_a_file_of_its_own(tmp_path: Path):
+    root = write_tree(tmp_path / "data")
+    path = root / "nextbrain" / "T2w.nii.gz"
+    scan = nifti1.load(path)
+    both = np.stack([scan.get_fdata(), np.sin(scan.get_fdata())], -1).astype(np.float32)
+    nifti1.save(nifti1.Nifti1Image(both, scan.affine), path)
+    prepared = prepare(root, tmp_path / "out", input_channels=2, morphogen="channels")
+    dataset = read_dataset(prepared.table, layout="table", labels=prepared.labels)
+    assert not examine(dataset).errors
+    tree, config = read_tree(root), settings(input_channels=2, morphogen="channels")
+    parts = {part.id: part for part in parts_of(tree, config, classes_of(tree, config))}
+    for case in dataset.cases:
+        assert np.array_equal(read_case(case).array, parts[case.id].image.array)
+
+
 def test_several_subjects_are_held_out_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     names = ["nextbrain", *(f"nextbrain_{i}" for i in range(1, 5))]
     root = write_tree(tmp_path / "data", names)

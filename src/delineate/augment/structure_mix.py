@@ -25,6 +25,7 @@ __all__ = ["StructureMix"]
 class StructureMix:
     """Paste structures of another sample of the batch, each with its own chance, in their place.
 
+    At least one is pasted: where chance leaves none, one is drawn, as likely as its priority.
     A structure loses one voxel all around, or is taken whole where nothing would be left; an edge
     of the patch is no outline. Larger structures are pasted first, so small ones stay seen. A
     sample depends on (seed, step, slot) and on its donor; the background is no structure.
@@ -79,15 +80,16 @@ class StructureMix:
         counts = count_voxels(donor.mask, dims).tolist()
         if donor.mask.dim() == dims:
             counts[:1] = [0] * len(counts[:1])
-        numbers = np.random.Generator(np.random.Philox(key=draw["seed"])).random(len(counts))
         rarest = min((n for n in counts if n), default=0)
-        chosen = [
-            channel
-            for channel, n in enumerate(counts)
-            if n and numbers[channel] < self.chance * self._priority(channel, rarest / n)
-        ]
-        if not chosen:
+        priorities = np.array(
+            [self._priority(c, rarest / n) if n else 0 for c, n in enumerate(counts)]
+        )
+        if not priorities.any():
             return None
+        rng = np.random.Generator(np.random.Philox(key=draw["seed"]))
+        chosen = np.flatnonzero(rng.random(len(counts)) < self.chance * priorities).tolist()
+        if not chosen:
+            chosen = [int(rng.choice(len(counts), p=priorities / priorities.sum()))]
         image, mask = own.image.clone(), own.mask.clone()
         for channel in sorted(chosen, key=lambda c: -counts[c]):
             region = _within(show(donor.mask, channel, dims))

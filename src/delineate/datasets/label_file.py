@@ -20,7 +20,7 @@ def read_labels(source: Path | Mapping[str, int]) -> Labels:
     if not isinstance(source, Path):
         return declared_labels(source, where="data.labels")
     try:
-        data = json.loads(source.read_text(encoding="utf-8"))
+        data = json.loads(source.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{source}: no such file of labels.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

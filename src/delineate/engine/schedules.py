@@ -120,7 +120,8 @@ class WarmRestarts:
         """The factor."""
         rise, rest = _warm_up(progress, self.warmup)
         lengths = [self.growth**i for i in range(self.cycles)]
-        left = rest * sum(lengths)
+        # Rounding must not hold a restart back: its step would have the lowest rate, not the highest.
+        left = rest * sum(lengths) + 1e-9
         cycle = 0
         while cycle < self.cycles - 1 and left >= lengths[cycle]:
             left -= lengths[cycle]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from delineate.augment import AnatomicElastic, StructureMix
 from delineate.augment import Sequence as Changes
+from delineate.augment.limits import check_number
 from delineate.contracts import Batch, Target
 from delineate.systems.brainstem.augmentation import SHARES, bending
 from delineate.systems.brainstem.morphogen import WHOLE, calm_lists
@@ -38,6 +39,12 @@ class AugmentationPipeline:
         *,
         seed: int = 0,
     ) -> None:
+        for name, value in (
+            ("elastic_prob", elastic_prob),
+            ("noise_prob", noise_prob),
+            ("cutmix_prob", cutmix_prob),
+        ):
+            check_number(self, name, value, low=0, high=1)
         self.elastic_prob = elastic_prob
         self.noise_prob = noise_prob
         self.cutmix_prob = cutmix_prob
@@ -69,6 +76,8 @@ class AugmentationPipeline:
         """
         if number is None:
             number, self._number = self._number, self._number + 1
+        if (mix_vol is None) != (mix_lab is None):
+            raise ValueError("augment_sample: mix_vol and mix_lab go together. Fix: give both.")
         image, ids = _image(vol, lab), torch.as_tensor(lab).long()
         part = torch.zeros_like(ids) if subdiv is None else torch.as_tensor(subdiv).long()
         images, labels = [image], [ids]
@@ -125,6 +134,10 @@ def _image(vol: Volume, lab: Volume) -> Tensor:
 
 
 def _check(images: list[Tensor], labels: list[Tensor]) -> None:
+    if labels[0].dim() != 3:
+        raise ValueError(
+            f"augment_sample: labels of {tuple(labels[0].shape)}. Fix: three axes, no channels."
+        )
     sizes = {tuple(image.shape) for image in images}
     spaces = {tuple(own.shape) for own in labels} | {size[1:] for size in sizes}
     if len(sizes) > 1 or len(spaces) > 1:

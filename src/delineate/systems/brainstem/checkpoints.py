@@ -5,7 +5,7 @@ checkpoint_epoch_XXX.pth, XXX from 000, all that a training goes on from after t
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from delineate.contracts import Batch
 from delineate.engine import checkpoint_file
 from delineate.engine.resume import take_state
 from delineate.engine.task import Task
-from delineate.engine.weights import save_weights, separate
+from delineate.engine.weights import misfit, save_weights, separate
 from delineate.errors import DataError
+from delineate.plan import Plan, parse_plan
 from delineate.systems.brainstem.diary import Diary
 from delineate.training import Lesson
 
@@ -28,6 +29,8 @@ log = logging.getLogger("delineate")
 BEST = "best_model.pth"
 STATE = "engine_state"
 """The key of what is gone on from."""
+PLAN = "plan"
+"""The key of the channels, the classes and all else that a scan is brought to."""
 NEEDED = ("epoch", "model_state_dict", "config")
 
 
@@ -127,6 +130,10 @@ def go_on_from(path: Path, lesson: Lesson) -> None:
             f"{path}: its training has done {content['epoch'] + 1} epochs already. "
             "Fix: ask for more with num_epochs."
         )
+    if wrong := _differs(content, lesson):
+        raise DataError(
+            f"{path}: {wrong}. Fix: resume with the settings and labels it was made with."
+        )
     parts = state["parts"]
     # An end that came early is not that of a training that goes on.
     parts["clock"]["ended"] = False
@@ -135,6 +142,27 @@ def go_on_from(path: Path, lesson: Lesson) -> None:
     lesson.states.save(state["step"], parts)
     lesson.states.wait()
     log.info("goes on from %s, after epoch %d", path, content["epoch"])
+
+
+def _differs(content: Mapping[str, Any], lesson: Lesson) -> str:
+    """How what was learnt is not what is to be learnt; empty where it is."""
+    plans = parse_plan(str(content.get(PLAN)), PLAN), lesson.plan
+    for what in ("channels", "classes"):
+        theirs, ours = (_named(plan, what) for plan in plans)
+        if theirs != ours:
+            return f"its {what} are {_first(theirs)}, those of this training {_first(ours)}"
+    wrong = misfit(lesson.task.network, content["model_state_dict"])
+    return f"its weights are of another network: {wrong}" if wrong else ""
+
+
+def _named(plan: Plan, what: str) -> list[str]:
+    if what == "channels":
+        return list(plan.channels)
+    return [f"{leaf.name} ({leaf.id})" for leaf in plan.labels.leaves]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _take_best(path: Path, lesson: Lesson, dice: float) -> bool:

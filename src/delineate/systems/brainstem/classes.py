@@ -25,7 +25,8 @@ log = logging.getLogger("delineate")
 NAMED = re.compile(r"^\s*(?P<id>\d+)[\s:,;=]+(?P<name>.*\S)\s*$")
 NAME_FIRST = re.compile(r"^\s*(?P<name>.*?[^\s:,;=])[\s:,;=]+(?P<id>\d+)\s*$")
 QUOTED = re.compile(r'"([^"]+)"')
-NUMBERS = re.compile(r"([\s,;]+\d+(\.\d+)?)+\s*$")
+NUMBERS = re.compile(r"([\s,;]+\d+(\.\d+)?){3,4}\s*$")
+"""Of a colour; fewer are part of a name, as in `CA 1`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +71,12 @@ def choose_classes(
         names: Of labels.txt, for ids that the schema does not know.
     """
     everything = _all_classes(schema, found, names)
+    declaring = schema if schema.remaps else read_schema(SHIPPED)
+    remaps = declaring.remaps
     if num_classes is None or (
-        num_classes not in _remaps(schema) and num_classes == everything.labels.channels
+        num_classes not in remaps and num_classes == everything.labels.channels
     ):
         return everything
-    remaps = _remaps(schema)
     if num_classes not in remaps:
         known = ", ".join(map(str, sorted(remaps)))
         raise ConfigError(
@@ -82,13 +84,17 @@ def choose_classes(
             f"Fix: None for all {everything.labels.channels} of the data, {known}, or declare them "
             f"under class_remaps '{num_classes}' in the schema."
         )
-    return _remapped(schema, remaps[num_classes], found)
+    return _remapped(declaring, remaps[num_classes], found)
 
 
 def read_lookup(path: Path) -> dict[int, str]:
     """Names by id, from lines such as `4 Red nucleus`, those of FreeSurfer or those of ITK-SNAP."""
     table: dict[int, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable ({error}). Fix: a text in UTF-8.") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith(("#", "//")):
             continue
         match = NAMED.match(line) or NAME_FIRST.match(line)
@@ -100,10 +106,6 @@ def read_lookup(path: Path) -> dict[int, str]:
         name = quoted[1] if quoted else NUMBERS.sub("", match["name"])
         table[int(match["id"])] = name.strip()
     return table
-
-
-def _remaps(schema: Schema) -> Mapping[int, tuple[Remap, ...]]:
-    return schema.remaps or read_schema(SHIPPED).remaps
 
 
 def _all_classes(schema: Schema, found: Collection[int], names: Mapping[int, str]) -> Classes:
@@ -191,9 +193,11 @@ def _free(name: str, number: int, taken: Collection[str]) -> str:
 def _say_differences(schema: Schema, names: Mapping[int, str], found: Collection[int]) -> None:
     """Warn where an id has one name in labels.txt and another in the schema."""
     for s in schema.structures:
-        if s.label_id is not None and s.label_id in found:
-            said = names.get(s.label_id, s.name)
-            if not _words(said) & (_words(s.name) | _words(s.key)):
+        if s.label_id is not None and s.label_id in names and s.label_id in found:
+            said = names[s.label_id]
+            known = (s.name, s.key, str(s.facts.get("abbreviation")))
+            same = said.lower() in map(str.lower, known)
+            if not same and not _words(said) & (_words(s.name) | _words(s.key)):
                 log.warning(
                     "id %d is '%s' in labels.txt and '%s' in the schema, which is taken",
                     s.label_id,

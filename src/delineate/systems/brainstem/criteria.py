@@ -1,5 +1,7 @@
 """Whether the nuclei that were held out reach what the schema asks for: `validation_criteria`.
 
+A nucleus is what holds nothing else: the brainstem is none, even where it has an id of its own.
+
 - `dice_threshold`: the mean Dice of a nucleus.
 - `minimum_volume_voxels`: a nucleus of fewer voxels is not judged in that scan.
 - `anatomical_accuracy`: the mean distance between its surfaces, as "+-200 um" or in mm.
@@ -29,7 +31,7 @@ __all__ = ["CRITERIA", "Criteria", "judge", "read_criteria", "write_verdicts"]
 log = logging.getLogger("delineate")
 
 CRITERIA = "validation_criteria.json"
-_LENGTH = re.compile(r"([0-9.]+)\s*(um|\u03bcm|\u00b5m|mm)")
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(um|\u03bcm|\u00b5m|mm)")
 _MM = {"mm": 1.0}
 """All other units are micrometres."""
 
@@ -91,7 +93,7 @@ def write_verdicts(
 ) -> None:
     """A JSON file with every nucleus, and a line of the log."""
     judged = {verdict.nucleus for verdict in verdicts}
-    small = [leaf.name for leaf in labels.leaves if leaf.name not in judged]
+    small = [leaf.name for leaf in _nuclei(labels) if leaf.name not in judged]
     content = {
         "asked": {name: getattr(criteria, name) for name in Criteria.__slots__},
         "nuclei": [{name: getattr(v, name) for name in Verdict.__slots__} for v in verdicts],
@@ -99,6 +101,9 @@ def write_verdicts(
     }
     with atomic_path(folder / CRITERIA) as part:
         part.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    if criteria == Criteria():
+        log.info("the schema asks for no validation_criteria (%s)", folder / CRITERIA)
+        return
     reached = sum(not verdict.missed for verdict in verdicts)
     parts = [f"{reached} of {len(verdicts)} nuclei reach the schema's validation_criteria"]
     for name in ("dice", "surface", "pieces"):
@@ -142,19 +147,24 @@ def _held_out(prepared: Prepared, validation: Path) -> Iterator[tuple[str, np.nd
 def _boxes(
     labels: Labels, predicted: np.ndarray, truth: np.ndarray
 ) -> Iterator[tuple[Class, np.ndarray, np.ndarray]]:
-    """Each leaf that is there, cut out of mask and truth."""
+    """Each nucleus that is there, cut out of mask and truth."""
     from scipy.ndimage import find_objects
 
     in_predicted, in_truth = (
         dict(enumerate(find_objects(ids.astype(np.int32)), 1)) for ids in (predicted, truth)
     )
-    for leaf in labels.leaves:
+    for leaf in _nuclei(labels):
         number = leaf.id or 0
         found, true = in_predicted.get(number), in_truth.get(number)
         if true is None:
             continue
         whole = true if found is None else tuple(map(_hull, found, true))
         yield leaf, predicted[whole] == number, truth[whole] == number
+
+
+def _nuclei(labels: Labels) -> list[Class]:
+    parents = {c.parent for c in labels.classes}
+    return [leaf for leaf in labels.leaves if leaf.name not in parents]
 
 
 def _hull(one: slice, other: slice) -> slice:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from delineate.errors import ConfigError, DataError
 from delineate.geometry import cut
 from delineate.inference.lines import make_line
-from delineate.systems.brainstem.settings import TrainingConfig
+from delineate.systems.brainstem.settings import TrainingConfig, checked
 from delineate.systems.brainstem.tree import read_tree
 from delineate.systems.brainstem.volumes import classes_of, parts_of
 
@@ -45,7 +45,7 @@ class BrainstemDataset(Dataset[tuple[Tensor, Tensor]]):
     ) -> None:
         if split not in SPLITS:
             raise ConfigError(f"split '{split}' is unknown. Fix: train, val or all.")
-        self.config = config or TrainingConfig()
+        self.config = checked(TrainingConfig() if config is None else config)
         tree = read_tree(data_dir)
         self.classes = classes_of(tree, self.config)
         self.labels = self.classes.labels

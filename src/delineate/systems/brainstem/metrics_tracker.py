@@ -68,6 +68,12 @@ class MetricsTracker:
                 f"predictions are {tuple(found.shape)} but labels {tuple(labels.shape)}. "
                 "Fix: logits (b, k, *s) or classes (b, *s), with labels (b, *s)."
             )
+        highest = max(int(t.max()) for t in (found, labels)) if labels.numel() else 0
+        if highest >= self.num_classes:
+            raise ConfigError(
+                f"there is a class {highest} but num_classes is {self.num_classes}. Fix: classes "
+                f"from 0 to {self.num_classes - 1}, not ids of masks, or another num_classes."
+            )
         pair = (t.detach().cpu().numpy().astype(np.int32) for t in (found, labels))
         self._matrix += confusion(*pair, channels=self.num_classes)
         terms = loss if isinstance(loss, Mapping) else {} if loss is None else {"total_loss": loss}

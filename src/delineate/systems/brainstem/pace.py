@@ -78,7 +78,9 @@ def choose_pace(config: TrainingConfig, plan: Plan, *, subjects: int) -> Pace:
         parts=parts,
         checkpointing=checkpointing,
         memory_gb=taken,
-        limit=f"{limit:.1f} GB ({why})",
+        limit=f"{limit:.1f} GB ({why})"
+        if taken <= limit
+        else f"too little, {limit:.3g} GB ({why})",
     )
 
 

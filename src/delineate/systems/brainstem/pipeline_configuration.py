@@ -78,6 +78,6 @@ def describe_pipeline(
             "configuration": PIPELINE,
             "log": "training.log",
             "package": "brainstem_model.zip",
-            "report": "run/report.html",
+            "report": f"{engine.run_dir.name}/report.html",
         },
     }

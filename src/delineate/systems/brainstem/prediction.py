@@ -41,7 +41,7 @@ class InferenceConfig(Checked):
     """How a scan is segmented; what does not fit is a ConfigError that says so."""
 
     model_path: PathText = f"{MODELS}/{BEST}"
-    """best_model.pth or brainstem_model.zip of a training, or its run folder."""
+    """best_model.pth or brainstem_model.zip of a training, or a run of the recipe `brainstem`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     patch_size: Annotated[Size, BeforeValidator(_cube)] | None = None
     """Voxels of a window, one number or three; None is that of the training, 64 as documented."""
@@ -72,7 +72,7 @@ def auto_segment_brainstem(
     config: InferenceConfig | None = None,
     *,
     model_path: str | Path | None = None,
-    name: str = "brainstem",
+    name: str | None = None,
 ) -> np.ndarray:
     """The label of every voxel, in the ids of the schema, 0 is background; as large as the volume.
 
@@ -84,15 +84,18 @@ def auto_segment_brainstem(
             from left to right, back to front and bottom to top.
         config: None takes the defaults.
         model_path: in place of the one in `config`.
-        name: what the files of an array are called.
+        name: what the files in `output_dir` are called; None calls them as the scan's file, or
+            brainstem.
     """
-    config = config or InferenceConfig()
+    config = InferenceConfig() if config is None else config
+    if not isinstance(config, InferenceConfig):
+        raise ConfigError(f"config is a {type(config).__name__}. Fix: an InferenceConfig.")
     config.check()
     model = _as_wished(_open(config.model_path if model_path is None else model_path), config)
     if isinstance(volume, str | Path):
-        scan, name = read_volume(str(volume)), stem(str(volume))
+        scan, called = read_volume(str(volume)), stem(str(volume))
     else:
-        scan = _as_volume(volume, model)
+        scan, called = _as_volume(volume, model), "brainstem"
     if model.channels[-len(CHANNELS) :] == CHANNELS:
         scan = add_gradients(scan)
     found = predict_volume(
@@ -103,7 +106,7 @@ def auto_segment_brainstem(
         extras=Extras(probabilities=config.save_intermediates),
     )
     if config.output_dir is not None:
-        _write(found, model, config, name)
+        _write(found, model, config, name or called)
     return np.ascontiguousarray(on_source_axes(found.mask.array, found.mask)[0]).astype(np.int32)
 
 
@@ -136,7 +139,7 @@ def _as_volume(volume: Any, model: Model) -> Volume:
     if isinstance(volume, torch.Tensor):
         volume = volume.detach().cpu().numpy()
     array = np.asarray(volume)
-    if array.dtype.kind not in "fiub" or array.ndim not in (3, 4):
+    if array.dtype.kind not in "fiub" or array.ndim not in (3, 4) or not array.size:
         raise DataError(
             f"the volume is {array.dtype} of shape {array.shape}. "
             "Fix: numbers of shape (i, j, k) or (c, i, j, k), or the path of a file."

@@ -29,7 +29,7 @@ log = logging.getLogger("delineate")
 
 PRIORS = "priors"
 FOLDER, TABLE, LABELS, FACTS = "prepared", "cases.csv", "labels.json", "facts.json"
-VERSION = 1
+VERSION = 2
 """Raised by one whenever the same scans and settings give other files."""
 DECIDING = ("input_channels", "num_classes", "patch_size", "validation_share", "morphogen")
 """Settings that change the files."""
@@ -97,7 +97,8 @@ def _write(tree: Tree, config: TrainingConfig, folder: Path, wanted: object, *, 
     training = [row for row in rows if row["split"] == "train"]
     if len(tree.subjects) > 1:
         held = ", ".join(row["id"] for row in rows if row["split"] != "train")
-        lines.append(f"{len(training)} subjects to learn from; held out: {held}")
+        some = f"{len(training)} subject{'s' * (len(training) > 1)}"
+        lines.append(f"{some} to learn from; held out: {held}")
     with atomic_path(folder / TABLE) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -121,7 +122,8 @@ def _write_part(part: Part, folder: Path, *, scan_channels: int) -> dict[str, st
     mask = folder / f"{part.id}_labels.nii.gz"
     write_mask(mask, part.mask, like)
     scan, gradients = np.split(part.image.array, [scan_channels])
-    images = [(f"{part.id}.nii", scan)]
+    # One file for each channel, as a table wants them.
+    images = [(f"{part.id}_{number}.nii", one[None]) for number, one in enumerate(scan)]
     # The gradients of all subjects are alike, which the doctor knows of this folder.
     named = zip(CHANNELS, gradients, strict=False)
     images += [(f"{PRIORS}/{part.id}_{name}.nii", one[None]) for name, one in named]

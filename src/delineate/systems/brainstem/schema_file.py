@@ -13,7 +13,7 @@ class 1 first.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,16 @@ KNOWN = ("label_id", "label_range", "name", *INSIDE)
 COLOURS, REMAPS, HIERARCHY = "color_mapping", "class_remaps", "hierarchy"
 
 
-def read_schema(path: Path) -> Schema:
+def read_schema(path: str | Path) -> Schema:
     """The schema of a JSON file, or the labels of any file that `data.labels` takes."""
+    path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file. Fix: write the schema of the labels there."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable JSON file ({error}).") from None
     if not isinstance(data, Mapping) or HIERARCHY not in data:
         return _of_labels(read_labels(path))
@@ -56,8 +57,9 @@ def read_schema(path: Path) -> Schema:
     return schema
 
 
-def write_schema(schema: Schema, path: Path) -> None:
+def write_schema(schema: Schema, path: str | Path) -> None:
     """The file that `read_schema` reads the same from."""
+    path = Path(path)
     colours = {name: list(rgb) for name, rgb in schema.colours.items()}
     remaps = {str(n): [_spelled(one) for one in classes] for n, classes in schema.remaps.items()}
     tree = {HIERARCHY: _tree(schema, None, 0), COLOURS: colours, REMAPS: remaps}
@@ -67,15 +69,23 @@ def write_schema(schema: Schema, path: Path) -> None:
         part.write_text(text + "\n", encoding="utf-8")
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of JSON, whose second value for a key would take the place of the first unsaid."""
+    keys = [key for key, _ in pairs]
+    if twice := next((key for i, key in enumerate(keys) if key in keys[:i]), None):
+        raise ValueError(f"a table has the key '{twice}' twice")
+    return dict(pairs)
+
+
 def _walk(nodes: Any, parent: str | None, where: str) -> Iterator[Structure]:
     if not isinstance(nodes, Mapping) or not (nodes or parent):
         raise DataError(f"{where}: the hierarchy has {nodes!r} where structures by key are wanted.")
     for key, node in nodes.items():
         if not isinstance(node, Mapping):
             raise DataError(f"{where}: '{key}' is {node!r}. Fix: a table with name and label_id.")
-        inside = {k: v for name in INSIDE for k, v in dict(node.get(name) or {}).items()}
+        inside = [node[name] for name in INSIDE if node.get(name)]
         number = node.get("label_id")
-        if number is not None and (not isinstance(number, int) or number < 1):
+        if number is not None and (not _is_whole(number) or number < 1):
             raise DataError(f"{where}: '{key}' has the label_id {number!r}. Fix: a number above 0.")
         if number is None and not inside:
             raise DataError(
@@ -89,16 +99,21 @@ def _walk(nodes: Any, parent: str | None, where: str) -> Iterator[Structure]:
             parent=parent,
             facts={k: v for k, v in node.items() if k not in KNOWN},
         )
-        if inside:
-            yield from _walk(inside, str(key), where)
+        for part in inside:
+            yield from _walk(part, str(key), where)
 
 
 def _range(limits: Any, key: str, where: str) -> tuple[int, int] | None:
     if limits is None:
         return None
-    if not isinstance(limits, list) or len(limits) != 2 or limits[0] > limits[1]:
+    pair = isinstance(limits, list) and len(limits) == 2 and all(map(_is_whole, limits))
+    if not pair or limits[0] > limits[1]:
         raise DataError(f"{where}: '{key}' has the label_range {limits!r}. Fix: [lowest, highest].")
-    return int(limits[0]), int(limits[1])
+    return limits[0], limits[1]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _colours(table: Any, where: str) -> dict[str, tuple[int, int, int]]:
@@ -132,15 +147,25 @@ def _remaps(table: Any, where: str) -> dict[int, tuple[Remap, ...]]:
                 f"{where}: {REMAPS} '{number}' lists {len(classes)} classes. "
                 f"Fix: {number - 1} of them, the background is not listed."
             )
+        ids = [i for one in classes for i in one.label_ids]
+        names = [one.name for one in classes]
+        if not all(one.label_ids for one in classes) or min(ids, default=1) < 1:
+            raise DataError(f"{where}: {REMAPS} '{number}' wants label_ids above 0 in each class.")
+        for what, values in (("label_id", ids), ("name", names)):
+            _refuse_repeated(what, values, f"{where}: {REMAPS} '{number}'")
     return remaps
 
 
 def _refuse_repeats(structures: tuple[Structure, ...], where: str) -> None:
     for what in ("key", "label_id"):
         values = [v for s in structures if (v := getattr(s, what)) is not None]
-        twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
-        if twice is not None:
-            raise DataError(f"{where}: the {what} {twice!r} is used twice. Fix: give one another.")
+        _refuse_repeated(what, values, where)
+
+
+def _refuse_repeated(what: str, values: Sequence[Any], where: str) -> None:
+    twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
+    if twice is not None:
+        raise DataError(f"{where}: the {what} {twice!r} is used twice. Fix: give one another.")
 
 
 def _of_labels(labels: Labels) -> Schema:

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from delineate.config.kinds import Count, Number, Positive, Share, Switch, Whole
 from delineate.config.words import Words
+from delineate.errors import ConfigError
 from delineate.systems.checked import Checked, PathText, plain
 
-__all__ = ["Size", "TrainingConfig", "plain"]
+__all__ = ["Size", "TrainingConfig", "checked", "plain"]
 
 Weight = Annotated[Number, Ge(0)]
 Truth = Annotated[Switch, Words("True or False")]
@@ -113,3 +114,11 @@ class TrainingConfig(Checked):
     def channels(self) -> int:
         """Of what the network sees."""
         return self.input_channels + (3 if self.morphogen == "channels" else 0)
+
+
+def checked(config: object) -> TrainingConfig:
+    """The settings, if they are some and go together: they may have been changed one by one."""
+    if not isinstance(config, TrainingConfig):
+        raise ConfigError(f"config is a {type(config).__name__}. Fix: a TrainingConfig.")
+    config.check()
+    return config

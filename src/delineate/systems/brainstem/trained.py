@@ -17,7 +17,7 @@ from delineate.io import read_volume
 from delineate.io.paths import missing
 from delineate.package import Statement, open_model, package_runs
 from delineate.plan import Plan, parse_plan, write_plan
-from delineate.systems.brainstem.checkpoints import read_checkpoint
+from delineate.systems.brainstem.checkpoints import PLAN, read_checkpoint
 from delineate.systems.brainstem.settings import TrainingConfig
 from delineate.systems.brainstem.tree import Tree
 from delineate.systems.brainstem.volumes import normalisation, with_morphogens
@@ -25,7 +25,7 @@ from delineate.systems.brainstem.volumes import normalisation, with_morphogens
 __all__ = ["PACKAGE", "checkpoint_facts", "for_scans", "open_trained", "write_model"]
 
 PACKAGE = "brainstem_model.zip"
-PLAN, ENGINE = "plan", "engine_config"
+ENGINE = "engine_config"
 
 
 def for_scans(plan: Plan, config: TrainingConfig) -> Plan:
@@ -66,10 +66,22 @@ def write_model(run: Path, out: Path, tree: Tree, config: TrainingConfig) -> Non
 
 
 def open_trained(path: Path) -> Model:
-    """The model of a package, a run folder or a .pth file of this trainer, on the CPU."""
+    """The model of a package, a run folder or a .pth file of this trainer, on the CPU.
+
+    The run folder inside of a training is a DataError: its model is for volumes that are normalised
+    already, and would see grey values as they are.
+    """
     if not path.exists():
         raise missing(str(path))
-    return _of_checkpoint(path) if path.suffix == ".pth" else open_model(path)
+    if path.suffix == ".pth":
+        return _of_checkpoint(path)
+    model = open_model(path)
+    if all(rule.kind == "none" for rule in model.plan.normalisation):
+        raise DataError(
+            f"{path}: its model does not normalise scans, as a training with BrainstemTrainer did "
+            f"before. Fix: give {path.parent / PACKAGE}."
+        )
+    return model
 
 
 def _of_checkpoint(path: Path) -> Model:

@@ -21,7 +21,7 @@ from delineate.systems.brainstem.pace import Pace, choose_pace, recall_pace, wri
 from delineate.systems.brainstem.pipeline_configuration import describe_pipeline, write_pipeline
 from delineate.systems.brainstem.prepared import Prepared, prepare_tree
 from delineate.systems.brainstem.scoring import FIGURES, BrainstemScorer
-from delineate.systems.brainstem.settings import TrainingConfig, plain
+from delineate.systems.brainstem.settings import TrainingConfig, checked, plain
 from delineate.systems.brainstem.trained import PACKAGE, checkpoint_facts, for_scans, write_model
 from delineate.systems.brainstem.translate import make_config, make_plan
 from delineate.systems.brainstem.tree import SCHEMA, Tree, read_tree
@@ -62,16 +62,19 @@ class BrainstemTrainer:
     def __init__(
         self, config: TrainingConfig, data_dir: str | Path, output_dir: str | Path
     ) -> None:
-        if not isinstance(config, TrainingConfig):
-            raise ConfigError(f"config is a {type(config).__name__}. Fix: a TrainingConfig.")
-        config.check()
-        self.config = config
+        self.config = checked(config)
         self.data_dir = Path(data_dir)
         self.output_dir = Path(output_dir).expanduser().absolute()
 
     def train(self) -> Outcome:
         """From the scans to a package."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"output_dir {self.output_dir} cannot be made ({error.strerror}). "
+                "Fix: a folder that may be written to."
+            ) from None
         log_file = self.output_dir / LOG
         with writing_notes(log_file), showing_progress() as bars, alone_in(self.output_dir):
             tree = read_tree(self.data_dir)

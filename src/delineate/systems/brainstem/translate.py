@@ -7,6 +7,7 @@ are stretched to end with the training: cut at its end, they would leave the rat
 validated and kept is the average of the weights over the last steps.
 """
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def _train(config: TrainingConfig, pace: Pace) -> dict[str, Any]:
         "workers": min(config.num_workers, max(0, usable_cores() - 1)),
         "validations": times,
         "clip": config.gradient_clip,
-        # In epochs, as documented, whatever lies between two validations.
-        "patience": max(1, round(config.early_stopping_patience / every)),
+        # In epochs, as documented, whatever lies between two validations: never fewer.
+        "patience": ceil(config.early_stopping_patience / every - 1e-9),
         "on_plateau": "stop",
     }
