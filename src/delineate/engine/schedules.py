@@ -120,7 +120,7 @@ class WarmRestarts:
         """The factor."""
         rise, rest = _warm_up(progress, self.warmup)
         lengths = [self.growth**i for i in range(self.cycles)]
-        # Rounding must not hold a restart back: its step would have the lowest rate, not the highest.
+        # Rounding must not hold a restart back: its step would have the lowest rate of all.
         left = rest * sum(lengths) + 1e-9
         cycle = 0
         while cycle < self.cycles - 1 and left >= lengths[cycle]:

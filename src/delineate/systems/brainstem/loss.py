@@ -5,7 +5,7 @@
 - hierarchy: the same focal loss of subdivisions and of every other level above the nuclei, whose
   probabilities are the sums of their nuclei's.
 
-With dice_weight, dice_weight * (1 - Dice over the batch) is added, which learns small nuclei sooner.
+With dice_weight > 0, dice_weight * (1 - Dice over the batch) is added: small nuclei learn sooner.
 
 How we differ from the origin. Its boundary term compares probabilities with the slopes of the ids
 themselves, so the truth is not its minimum and costs more the higher the id is. Its levels sum
